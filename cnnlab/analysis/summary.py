@@ -1,0 +1,129 @@
+"""Layer table of a network: output shapes, parameters and multiply-accumulates of each layer."""
+
+import dataclasses
+import math
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from rich.table import Table
+
+from cnnlab.train.state import num_parameters
+
+
+@dataclasses.dataclass(frozen=True)
+class Layer:
+    """One row of the table.
+
+    Attributes:
+      name: path of the module, e.g. `backbone/conv1`.
+      kind: class of the module, e.g. `Conv`.
+      output_shapes: without the batch axis; several where the module returns a tuple.
+      params: numbers that this module holds itself, not its submodules.
+      macs: multiply-accumulate operations for one image, its own alike.
+    """
+
+    name: str
+    kind: str
+    output_shapes: tuple[tuple[int, ...], ...]
+    params: int
+    macs: int
+
+
+def summarize(model: nn.Module, image_shape: tuple[int, int, int]) -> list[Layer]:
+    """Lists every module that `model` calls on one image, in order; nothing is computed.
+
+    Multiply-accumulates count convolutions and dense layers, without bias, normalization,
+    activation, pooling and resizing, as the literature does.
+
+    Args:
+      model: called as `model(images, train=False)`.
+      image_shape: height, width, channels.
+    """
+    calls: list[tuple[nn.Module, tuple, Any]] = []
+
+    def record(
+        call: Callable[..., Any], args: tuple, kwargs: dict, context: nn.module.InterceptorContext
+    ) -> Any:
+        output = call(*args, **kwargs)
+        if context.method_name == "__call__":
+            calls.append((context.module, args, output))
+        return output
+
+    image = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
+    with nn.intercept_methods(record):
+        variables = jax.eval_shape(
+            lambda x: model.init(jax.random.PRNGKey(0), x, train=False), image
+        )
+    layers = {}
+    for module, args, output in calls:
+        own = _at(variables["params"], module.path)
+        shapes = tuple(leaf.shape[1:] for leaf in jax.tree.leaves(output))
+        layer = Layer(
+            name="/".join(module.path),
+            kind=type(module).__name__,
+            output_shapes=shapes,
+            params=num_parameters([leaf for leaf in own.values() if not isinstance(leaf, dict)]),
+            macs=_macs(module, own, args, shapes),
+        )
+        # A module that is called twice has one row, with the cost of both calls.
+        if layer.name in layers:
+            macs = layers[layer.name].macs + layer.macs
+            layer = dataclasses.replace(layer, macs=macs)
+        layers[layer.name] = layer
+    return sorted(layers.values(), key=lambda layer: _order(layer, list(layers)))
+
+
+def _order(layer: Layer, names: list[str]) -> tuple:
+    # Calls end in the order of computation, a parent after its children: list it before them.
+    first = (
+        min(i for i, name in enumerate(names) if (name + "/").startswith(layer.name + "/"))
+        if layer.name
+        else -1
+    )
+    return first, layer.name.count("/")
+
+
+def _at(tree: dict[str, Any], path: tuple[str, ...]) -> dict[str, Any]:
+    for name in path:
+        tree = tree.get(name, {})
+    return tree
+
+
+def _macs(module: nn.Module, own: dict[str, Any], args: tuple, shapes: tuple) -> int:
+    if "kernel" not in own or not shapes:
+        return 0
+    kernel = own["kernel"].shape
+    if isinstance(module, nn.ConvTranspose):
+        # Every input pixel is multiplied with the whole kernel.
+        return math.prod(args[0].shape[1:-1]) * math.prod(kernel)
+    return math.prod(shapes[0][:-1]) * math.prod(kernel)
+
+
+def total_macs(layers: list[Layer]) -> int:
+    """Multiply-accumulates of the whole network for one image."""
+    return sum(layer.macs for layer in layers)
+
+
+def summary_table(layers: list[Layer], title: str) -> Table:
+    """The table for a terminal, with totals in its footer."""
+    table = Table(title=title, title_justify="left", show_footer=True)
+    table.add_column("layer", footer="total", no_wrap=True)
+    table.add_column("kind")
+    table.add_column("output shape")
+    params, macs = sum(layer.params for layer in layers), total_macs(layers)
+    table.add_column("parameters", justify="right", footer=f"{params:,}")
+    table.add_column("MACs", justify="right", footer=f"{macs:,}")
+    for layer in layers:
+        shapes = "  ".join("x".join(map(str, shape)) for shape in layer.output_shapes)
+        indent = "  " * layer.name.count("/")
+        table.add_row(
+            indent + (layer.name.rsplit("/", 1)[-1] or "(network)"),
+            layer.kind,
+            shapes,
+            f"{layer.params:,}" if layer.params else "",
+            f"{layer.macs:,}" if layer.macs else "",
+        )
+    return table

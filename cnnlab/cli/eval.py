@@ -1,0 +1,54 @@
+"""Evaluate a trained run on one of its splits.
+
+usage: python launch.py eval --workdir=FOLDER [--split=test] [--checkpoint=best] [--json]
+
+Every example of the split counts exactly once. With --json, one JSON object on one line comes last
+on standard output: accuracy, top5, loss, mean_class_accuracy, per_class_accuracy, num_examples.
+"""
+
+import json
+
+from absl import flags
+from rich.console import Console
+from rich.table import Table
+
+from cnnlab.cli.arguments import refuse_positional, require
+from cnnlab.cli.platform import enable_compilation_cache
+
+
+def define_flags(values: flags.FlagValues) -> None:
+    """Defines the flags of this command."""
+    flags.DEFINE_string("workdir", None, "Folder of the run.", flag_values=values)
+    flags.DEFINE_string(
+        "split", "test", "Which split: train, validation or test.", flag_values=values
+    )
+    flags.DEFINE_string(
+        "checkpoint", "best", "Which weights: best, latest or a step.", flag_values=values
+    )
+    flags.DEFINE_bool("json", False, "Print one JSON object, last.", flag_values=values)
+
+
+def run(values: flags.FlagValues, overrides: dict[str, str], positional: list[str]) -> int:
+    """Evaluates and prints."""
+    refuse_positional("eval", positional)
+    require("workdir", values.workdir)
+    enable_compilation_cache()
+    from cnnlab.train.restore import evaluate_run, load_run
+
+    trained = load_run(values.workdir, values.checkpoint)
+    numbers = evaluate_run(trained, values.split)
+    if values.json:
+        print(json.dumps(numbers))
+        return 0
+    per_class = numbers.pop("per_class_accuracy")
+    table = Table(
+        title=f"{values.split} split, weights of step {trained.step}", title_justify="left"
+    )
+    table.add_column("metric")
+    table.add_column("value", justify="right")
+    for name, value in numbers.items():
+        table.add_row(name, f"{value:.4f}" if isinstance(value, float) else str(value))
+    for name, value in per_class.items():
+        table.add_row(f"accuracy of '{name}'", "no examples" if value is None else f"{value:.4f}")
+    Console().print(table)
+    return 0

@@ -1,0 +1,91 @@
+r"""Train a network, or resume a run.
+
+usage: python launch.py train [--config=EXPERIMENT] [--workdir=FOLDER] [--config.FIELD=VALUE ...]
+
+  python launch.py train --config=lenet_digits
+  python launch.py train --config=experiments/lenet_digits.py --workdir=runs/fast \
+      --config.optimizer.learning_rate=0.05 --config.epochs=5
+  python launch.py train --workdir=runs/fast        resumes that run
+
+A run is one folder; it holds the resolved config, checkpoints, metrics and pictures. Training on a
+folder that holds a run resumes it; with a config that contradicts the saved one it stops and shows
+the difference. SIGTERM and Ctrl-C save, then exit with status 143 and 130.
+"""
+
+import sys
+from pathlib import Path
+
+from absl import flags
+
+from cnnlab.cli.arguments import refuse_positional
+from cnnlab.cli.config_flags import (
+    DEFAULT_EXPERIMENT,
+    config_lines,
+    define_config_flag,
+    resolve_config,
+)
+from cnnlab.cli.platform import enable_compilation_cache
+from cnnlab.config import Config, apply_overrides, validate
+
+
+def define_flags(values: flags.FlagValues) -> None:
+    """Defines the flags of this command."""
+    define_config_flag(values, default=None)
+    flags.DEFINE_string(
+        "workdir", None, "Folder of the run; runs/EXPERIMENT where unset.", flag_values=values
+    )
+
+
+def run(values: flags.FlagValues, overrides: dict[str, str], positional: list[str]) -> int:
+    """Trains, draws, and says what to do next."""
+    refuse_positional("train", positional)
+    config, workdir = _config_and_workdir(values, overrides)
+    validate(config)
+    enable_compilation_cache()
+    from cnnlab.report.run_pictures import draw_run
+    from cnnlab.train.display import make_display
+    from cnnlab.train.interrupts import Interrupted
+    from cnnlab.train.loop import fit
+
+    display = make_display()
+    display.note(f"cnnlab: {config.model.name} on {config.data.name}, in {workdir}")
+    for line in config_lines(config):
+        display.note(line)
+    try:
+        result = fit(config, workdir, display=display)
+    except Interrupted as stop:
+        draw_run(workdir)
+        print(f"{stop} Go on with: python launch.py train --workdir={workdir}", file=sys.stderr)
+        return 128 + stop.signum
+    pictures = draw_run(workdir)
+    test = result["test"]
+    numbers = "  ".join(f"{name} {_show(name, value)}" for name, value in test.items())
+    print(
+        f"\ntest: {numbers}\n"
+        f"  {result['num_parameters']:,} parameters, {result['seconds']:.1f} s of training, "
+        f"weights of step {result['checkpoint_step']} of {result['steps']}\n"
+        f"  pictures: {' '.join(map(str, pictures))}\n"
+        f"\nnext:\n"
+        f"  python launch.py eval --workdir={workdir}\n"
+        f"  python launch.py predict --workdir={workdir} IMAGE.png\n"
+        f"  python launch.py summary --config={workdir}/config.json\n"
+        f"  tensorboard --logdir={workdir}        (pip install tensorboard)"
+    )
+    return 0
+
+
+def _show(name: str, value: float | None) -> str:
+    if value is None:
+        return "none"
+    return f"{value:.4f}" if name == "loss" else f"{100 * value:.2f} %"
+
+
+def _config_and_workdir(values: flags.FlagValues, overrides: dict[str, str]) -> tuple[Config, Path]:
+    """The asked config; a folder that holds a run gives its own where --config is left out."""
+    from cnnlab.train.workdir import Workdir
+
+    name = values.config
+    workdir = Path(values.workdir or f"runs/{Path(name or DEFAULT_EXPERIMENT).stem}")
+    if name is None and values.workdir and Workdir(workdir).has_run:
+        return apply_overrides(Workdir(workdir).config(), overrides), workdir
+    return resolve_config(name or DEFAULT_EXPERIMENT, overrides), workdir

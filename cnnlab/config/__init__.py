@@ -1,0 +1,36 @@
+"""Typed configuration of an experiment: fields, overrides, validation, files."""
+
+from cnnlab.config.files import experiment_names, load_experiment
+from cnnlab.config.overrides import apply_overrides
+from cnnlab.config.schema import (
+    AugmentConfig,
+    CheckpointConfig,
+    Config,
+    DataConfig,
+    EvaluationConfig,
+    LossConfig,
+    ModelConfig,
+    OptimizerConfig,
+    ScheduleConfig,
+)
+from cnnlab.config.serialize import differences, from_json, to_json
+from cnnlab.config.validate import validate
+
+__all__ = [
+    "AugmentConfig",
+    "CheckpointConfig",
+    "Config",
+    "DataConfig",
+    "EvaluationConfig",
+    "LossConfig",
+    "ModelConfig",
+    "OptimizerConfig",
+    "ScheduleConfig",
+    "apply_overrides",
+    "differences",
+    "experiment_names",
+    "from_json",
+    "load_experiment",
+    "to_json",
+    "validate",
+]

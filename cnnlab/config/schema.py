@@ -1,0 +1,180 @@
+"""The fields of an experiment, as nested dataclasses with their defaults.
+
+Every field can be set in an experiment file and overridden on the command line by its path, e.g.
+`--config.optimizer.learning_rate=0.05`. Durations carry their unit in the name. Numbers that follow
+from others (total steps, the schedule's corners) are not fields: they are computed from the final
+config, so that an override moves them all.
+"""
+
+import dataclasses
+from typing import Any, Literal
+
+from cnnlab.data.augment.config import AugmentConfig
+
+__all__ = ["AugmentConfig", "Config"]
+
+
+@dataclasses.dataclass
+class DataConfig:
+    """Where examples come from, and in which form.
+
+    Attributes:
+      name: `digits`, `folder:PATH`, or any image classification data set of TFDS.
+      image_size: height and width in pixels to resize to; unset keeps the set's own size.
+      data_dir: where TFDS data sets lie; unset means TFDS's default, `~/tensorflow_datasets`.
+      manual_dir: archives that TFDS should take instead of downloading them.
+      validation_fraction: share of the training split, in [0, 1), held out for validation when the
+        set has no validation split of its own. With 0 the periodic evaluation reads the test split,
+        and neither a best checkpoint nor early stopping is available.
+      num_workers: processes that decode images of sets too large to be held in memory.
+    """
+
+    name: str = "digits"
+    image_size: int | None = None
+    data_dir: str | None = None
+    manual_dir: str | None = None
+    validation_fraction: float = 0.1
+    num_workers: int = 0
+
+
+@dataclasses.dataclass
+class ModelConfig:
+    """Which network.
+
+    Attributes:
+      name: a name that `launch.py list models` prints.
+      dtype: type of computation, `float32` or `bfloat16`; parameters stay float32.
+      options: options of the architecture, e.g. `stem`, `norm`, `dropout_rate`, set by
+        `--config.model.options.stem=cifar`.
+    """
+
+    name: str = "lenet"
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    options: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass
+class LossConfig:
+    """The training objective.
+
+    Attributes:
+      label_smoothing: share of the target spread evenly over the classes, in [0, 1).
+    """
+
+    label_smoothing: float = 0.0
+
+
+@dataclasses.dataclass
+class OptimizerConfig:
+    """How parameters are updated.
+
+    Attributes:
+      name: a name that `launch.py list optimizers` prints; they are optax's.
+      learning_rate: the schedule's peak.
+      weight_decay: decoupled where the optimizer has it (adamw, lamb, lars, muon, ...), else added
+        to the gradient (L2).
+      decay_norms_and_biases: also decay parameters with fewer than two axes.
+      clip_norm: gradients are scaled down to this global norm; unset does not clip.
+      accumulate_steps: a batch is computed in that many equal parts, one after the other; memory
+        shrinks, and the update stays that of the whole batch (batch norm sees the parts).
+      ema_decay: evaluate an exponential moving average of the weights; unset keeps none.
+      options: further arguments of the optax function, e.g. `momentum`, `nesterov`, `b2`.
+    """
+
+    name: str = "sgd"
+    learning_rate: float = 0.1
+    weight_decay: float = 0.0
+    decay_norms_and_biases: bool = False
+    clip_norm: float | None = None
+    accumulate_steps: int = 1
+    ema_decay: float | None = None
+    options: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass
+class ScheduleConfig:
+    """The learning rate over the run, as a factor of `optimizer.learning_rate`.
+
+    Attributes:
+      name: `constant`, `cosine`, `linear`, `step` or `one_cycle`.
+      warmup_epochs: linear rise from zero, before the schedule proper (not for one_cycle).
+      end_factor: where cosine, linear and one_cycle end.
+      step_epochs: when `step` multiplies the rate by step_factor.
+      step_factor: see step_epochs.
+      peak_fraction: share of the run after which one_cycle is at its peak.
+    """
+
+    name: Literal["constant", "cosine", "linear", "step", "one_cycle"] = "cosine"
+    warmup_epochs: float = 0.0
+    end_factor: float = 0.0
+    step_epochs: tuple[float, ...] = ()
+    step_factor: float = 0.1
+    peak_fraction: float = 0.3
+
+
+@dataclasses.dataclass
+class EvaluationConfig:
+    """When and how the run is judged.
+
+    Attributes:
+      every_epochs: distance between evaluations on the validation split.
+      batch_size: examples at a time; unset takes the training batch size.
+      metric: the number that picks the best checkpoint, e.g. `accuracy`, `loss`, `top5`.
+      early_stopping_patience: stop after that many evaluations without a better metric; unset
+        trains to the end.
+    """
+
+    every_epochs: float = 1.0
+    batch_size: int | None = None
+    metric: str = "accuracy"
+    early_stopping_patience: int | None = None
+
+
+@dataclasses.dataclass
+class CheckpointConfig:
+    """What is kept.
+
+    Attributes:
+      every_steps: distance between checkpoints; unset saves at every evaluation.
+      keep: how many of the latest stay, besides the best. At least two, so that a damaged one has
+        something to fall back to.
+    """
+
+    every_steps: int | None = None
+    keep: int = 2
+
+
+@dataclasses.dataclass
+class Config:
+    """One experiment: with its seed, it determines every number of the run.
+
+    Attributes:
+      seed: root of all randomness: initialisation, order, augmentation, dropout.
+      task: `classification`.
+      batch_size: examples per update, over all devices and hosts together.
+      epochs: passes over the training split; or set `steps`.
+      steps: updates; when set, epochs must be unset (`--config.epochs=none`).
+      log_every_steps: distance between the training metrics that are written.
+      parallel: `jit` over a device mesh, or `pmap`.
+      num_devices: how many of the visible devices to use; unset uses all.
+      steps_per_call: updates fused in one call of the compiled program; unset takes 1 on CPU and
+        10 on accelerators, where launching a small step costs as much as running it.
+    """
+
+    seed: int = 0
+    task: Literal["classification"] = "classification"
+    batch_size: int = 128
+    epochs: float | None = 10.0
+    steps: int | None = None
+    log_every_steps: int = 50
+    parallel: Literal["jit", "pmap"] = "jit"
+    num_devices: int | None = None
+    steps_per_call: int | None = None
+    data: DataConfig = dataclasses.field(default_factory=DataConfig)
+    augment: AugmentConfig = dataclasses.field(default_factory=AugmentConfig)
+    model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
+    loss: LossConfig = dataclasses.field(default_factory=LossConfig)
+    optimizer: OptimizerConfig = dataclasses.field(default_factory=OptimizerConfig)
+    schedule: ScheduleConfig = dataclasses.field(default_factory=ScheduleConfig)
+    evaluation: EvaluationConfig = dataclasses.field(default_factory=EvaluationConfig)
+    checkpoint: CheckpointConfig = dataclasses.field(default_factory=CheckpointConfig)

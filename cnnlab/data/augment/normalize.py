@@ -1,0 +1,35 @@
+"""From uint8 images to the normalised floats that networks take."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+Batch = Mapping[str, jax.Array]
+
+
+def to_float(images: jax.Array) -> jax.Array:
+    """Maps uint8 images to float32 in [0, 1]; float images are taken to be there already."""
+    if images.dtype == jnp.uint8:
+        return images.astype(jnp.float32) / 255.0
+    return images.astype(jnp.float32)
+
+
+def normalize_images(images: jax.Array, mean: Sequence[float], std: Sequence[float]) -> jax.Array:
+    """(images - mean) / std per channel, of float32 images in [0, 1]."""
+    return (images - np.asarray(mean, np.float32)) / np.asarray(std, np.float32)
+
+
+def make_normalize(mean: Sequence[float], std: Sequence[float]) -> Callable[[Batch], Batch]:
+    """Builds a function of batches that normalises their images, for evaluation.
+
+    Args:
+      mean: per channel, of pixels in [0, 1].
+      std: likewise.
+    """
+
+    def normalize(batch: Batch) -> Batch:
+        return {**batch, "image": normalize_images(to_float(batch["image"]), mean, std)}
+
+    return normalize

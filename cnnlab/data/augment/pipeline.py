@@ -1,0 +1,96 @@
+"""The augmentation of a recipe as one function of (key, batch)."""
+
+from collections.abc import Callable, Sequence
+
+import jax
+
+from cnnlab.data.augment import color, geometric, mix
+from cnnlab.data.augment.config import AugmentConfig, check
+from cnnlab.data.augment.normalize import Batch, normalize_images, to_float
+from cnnlab.data.augment.randaugment import randaugment
+
+Augment = Callable[[jax.Array, Batch], Batch]
+
+
+def make_augment(
+    config: AugmentConfig, *, num_classes: int, mean: Sequence[float], std: Sequence[float]
+) -> Augment:
+    """Builds `augment(rng, batch) -> batch`: uint8 images in, augmented normalised floats out.
+
+    Pure, so that it can be part of a compiled step. Mixup and cutmix add `target`, the mixed labels
+    [batch, num_classes]; `label` stays what it was.
+
+    Args:
+      config: see `AugmentConfig`.
+      num_classes: width of `target`.
+      mean: per channel, of pixels in [0, 1].
+      std: likewise.
+
+    Raises:
+      UserError: a strength outside of its range.
+    """
+    check(config)
+    affine = (config.rotate_degrees, config.translate, config.scale, config.shear_degrees)
+    jitter = (config.brightness, config.contrast, config.saturation, config.hue)
+
+    def augment(rng: jax.Array, batch: Batch) -> Batch:
+        # One key for each place, whether it is used or not: switching one augmentation on leaves
+        # the draws of the others as they were.
+        keys = jax.random.split(rng, 8)
+        x = to_float(batch["image"])
+        if config.pad_crop:
+            x = geometric.pad_crop(keys[0], x, config.pad_crop, config.pad_mode)
+        if config.random_resized_crop:
+            x = geometric.random_resized_crop(keys[0], x, config.crop_scale, config.crop_ratio)
+        if config.flip:
+            x = geometric.flip(keys[1], x)
+        if config.flip_vertical:
+            x = geometric.flip(keys[2], x, vertical=True)
+        if any(affine):
+            x = geometric.random_affine(
+                keys[3],
+                x,
+                rotate_degrees=config.rotate_degrees,
+                translate=config.translate,
+                scale=config.scale,
+                shear_degrees=config.shear_degrees,
+            )
+        if any(jitter):
+            x = color.color_jitter(
+                keys[4],
+                x,
+                brightness_strength=config.brightness,
+                contrast_strength=config.contrast,
+                saturation_strength=config.saturation,
+                hue_strength=config.hue,
+            )
+        if config.randaugment_num_layers:
+            x = randaugment(
+                keys[5],
+                x,
+                num_layers=config.randaugment_num_layers,
+                magnitude=config.randaugment_magnitude,
+            )
+        x = normalize_images(x, mean, std)
+        if config.cutout:
+            x = mix.cutout(keys[6], x, config.cutout)
+        batch = {**batch, "image": x}
+        if config.mixup_alpha or config.cutmix_alpha:
+            batch |= _mix(config, keys[7], x, jax.nn.one_hot(batch["label"], num_classes))
+        return batch
+
+    return augment
+
+
+def _mix(config: AugmentConfig, rng: jax.Array, x: jax.Array, target: jax.Array) -> Batch:
+    """`image` and `target` of a batch that was mixed in one of the ways that are switched on."""
+    ways = [
+        (function, alpha)
+        for function, alpha in ((mix.mixup, config.mixup_alpha), (mix.cutmix, config.cutmix_alpha))
+        if alpha
+    ]
+    choice_key, key = jax.random.split(rng)
+    choice = jax.random.randint(choice_key, (), 0, len(ways))
+    branches = [lambda f=function, a=alpha: f(key, x, target, a) for function, alpha in ways]
+    image, target = jax.lax.switch(choice, branches)
+    return {"image": image, "target": target}

@@ -1,0 +1,118 @@
+"""Batches of a source, for training from any step on and for exact evaluation."""
+
+from collections.abc import Iterator
+
+import grain
+import numpy as np
+
+from cnnlab.data.order import batch_indices
+from cnnlab.data.source import ArraySource, Example, Source
+
+Batch = dict[str, np.ndarray]
+
+
+def train_batches(
+    source: Source,
+    *,
+    seed: int,
+    batch_size: int,
+    start_step: int,
+    stop_step: int,
+    process_index: int = 0,
+    process_count: int = 1,
+    num_workers: int = 0,
+) -> Iterator[Batch]:
+    """Yields the batches of the steps from `start_step` to `stop_step`.
+
+    Nothing before `start_step` is read. Sources in memory are gathered; others are decoded by
+    grain: in `num_workers` processes, or in threads where that is 0.
+
+    Args:
+      source: of the training split.
+      seed: of the run.
+      batch_size: global; this process yields its share of it, see `batch_indices`.
+      start_step: updates made before.
+      stop_step: updates made after the last batch.
+      process_index: which share.
+      process_count: how many shares.
+      num_workers: processes that decode.
+
+    Yields:
+      `image` uint8 [batch, height, width, channels], `label` int32 [batch], `mask` ones [batch].
+    """
+
+    def indices(step: int) -> np.ndarray:
+        return batch_indices(
+            seed,
+            step,
+            batch_size=batch_size,
+            num_examples=len(source),
+            process_index=process_index,
+            process_count=process_count,
+        )
+
+    if isinstance(source, ArraySource):
+        for step in range(start_step, stop_step):
+            chosen = indices(step)
+            yield _batch(source.images[chosen], source.labels[chosen])
+        return
+
+    share = batch_size // process_count
+
+    def example(position: int) -> Example:
+        step, offset = divmod(position, share)
+        return source[int(indices(start_step + step)[offset])]
+
+    steps = stop_step - start_step
+    examples = grain.MapDataset.range(steps * share).map(example)
+    options = grain.ReadOptions(num_threads=0 if num_workers else 4, prefetch_buffer_size=2 * share)
+    batches = examples.to_iter_dataset(options).batch(share)
+    if num_workers:
+        workers = grain.MultiprocessingOptions(num_workers=num_workers)
+        batches = batches.mp_prefetch(workers)
+    for batch in batches:
+        yield _batch(batch["image"], batch["label"])
+
+
+def eval_batches(
+    source: Source, *, batch_size: int, process_index: int = 0, process_count: int = 1
+) -> Iterator[Batch]:
+    """Yields every example exactly once, in batches of one shape; the last is padded.
+
+    Padding has `mask` 0. With several processes each yields its share of every batch, as many
+    batches as the others.
+
+    Args:
+      source: of a split.
+      batch_size: global.
+      process_index: which share.
+      process_count: how many shares.
+    """
+    share = batch_size // process_count
+    shape = source[0]["image"].shape
+    for first in range(process_index * share, _round_up(len(source), batch_size), batch_size):
+        numbers = range(first, min(first + share, len(source)))
+        images = np.zeros((share, *shape), np.uint8)
+        labels = np.zeros(share, np.int32)
+        if isinstance(source, ArraySource):
+            images[: len(numbers)] = source.images[first : first + share]
+            labels[: len(numbers)] = source.labels[first : first + share]
+        else:
+            for row, number in enumerate(numbers):
+                example = source[number]
+                images[row], labels[row] = example["image"], example["label"]
+        batch = _batch(images, labels)
+        batch["mask"][len(numbers) :] = 0.0
+        yield batch
+
+
+def _round_up(number: int, multiple: int) -> int:
+    return -(-number // multiple) * multiple
+
+
+def _batch(images: np.ndarray, labels: np.ndarray) -> Batch:
+    return {
+        "image": images,
+        "label": np.asarray(labels, np.int32),
+        "mask": np.ones(len(images), np.float32),
+    }

@@ -1,0 +1,115 @@
+"""Loads a data set by name: one description and one source for each split, whatever its kind."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from cnnlab.data import digits, folder, tfds
+from cnnlab.data.cache import MAX_BYTES
+from cnnlab.data.source import Dataset, DatasetInfo, Source, take
+from cnnlab.data.split import stratified_split
+from cnnlab.data.statistics import channel_statistics
+from cnnlab.errors import UserError
+
+_FOLDER = "folder:"
+
+
+def load(
+    name: str,
+    *,
+    image_size: int | None = None,
+    data_dir: str | None = None,
+    manual_dir: str | None = None,
+    validation_fraction: float = 0.1,
+) -> Dataset:
+    """Loads `digits`, `folder:PATH`, or an image classification data set of TFDS.
+
+    Sets that decode to at most 1 GiB are held in memory; others are decoded as they are read.
+
+    Args:
+      name: see `list_datasets`.
+      image_size: height and width to bring images to; None keeps the set's own.
+      data_dir: where TFDS data sets lie.
+      manual_dir: archives for TFDS to prepare from.
+      validation_fraction: share of the training split to hold out where the set has no validation
+        split of its own; 0 holds out none. Which examples are held out is fixed.
+
+    >>> dataset = load("digits")
+    >>> dataset.splits["train"].images.shape
+    (1294, 28, 28, 1)
+
+    Raises:
+      UserError: an unknown name, or data that cannot be had or read.
+    """
+    splits: dict[str, Source]
+    if name == "digits":
+        splits = dict(digits.load_splits(image_size))
+        class_names = digits.CLASS_NAMES
+        shape = splits["train"].images.shape[1:]
+    elif name.startswith(_FOLDER):
+        path = Path(name.removeprefix(_FOLDER)).expanduser()
+        splits, class_names, shape = folder.load_splits(path, image_size)
+        if sum(map(len, splits.values())) * math.prod(shape) <= MAX_BYTES:
+            splits = {split: source.decode() for split, source in splits.items()}
+    else:
+        splits, class_names, shape = tfds.load_splits(name, image_size, data_dir, manual_dir)
+    for split, source in splits.items():
+        _check_labels(name, split, source, class_names)
+    splits = _with_held_out(name, splits, class_names, validation_fraction)
+    mean, std = channel_statistics(splits["train"])
+    info = DatasetInfo(
+        name=name,
+        class_names=tuple(class_names),
+        image_shape=tuple(shape),
+        num_examples={split: len(source) for split, source in splits.items()},
+        mean=mean,
+        std=std,
+    )
+    return Dataset(info, splits)
+
+
+def list_datasets() -> dict[str, str]:
+    """Names that `load` takes, each with a line about it; TFDS has more of its kind."""
+    return {
+        "digits": "1,797 handwritten digits, 8x8 gray resized to 28x28; embedded, no download",
+        "folder:PATH": "your own images, as PATH/train/CLASS/*.png",
+        **tfds.KNOWN,
+    }
+
+
+def _labels(source: Source) -> np.ndarray | None:
+    """Labels of all examples, where they are known without decoding the images."""
+    return getattr(source, "labels", None)
+
+
+def _check_labels(name: str, split: str, source: Source, class_names: tuple[str, ...]) -> None:
+    labels = _labels(source)
+    if len(source) == 0:
+        raise UserError(f"data.name={name}: its {split} split is empty.")
+    if labels is not None and not 0 <= labels.min() <= labels.max() < len(class_names):
+        raise UserError(
+            f"data.name={name}: the {split} split has labels from {labels.min()} to "
+            f"{labels.max()}, and {len(class_names)} classes allow 0 to {len(class_names) - 1}."
+        )
+
+
+def _with_held_out(
+    name: str, splits: dict[str, Source], class_names: Sequence[str], fraction: float
+) -> dict[str, Source]:
+    """Adds the splits that are missing: test (a fifth, needed) and validation (as asked)."""
+    for split, share in (("test", 0.2), ("validation", fraction)):
+        if split in splits or not share:
+            continue
+        train = splits["train"]
+        labels = _labels(train)
+        if labels is None:
+            # Without labels at hand: a fixed random share, the same for every run.
+            order = np.random.default_rng(0).permutation(len(train))
+            count = max(1, round(share * len(train)))
+            first, second = np.sort(order[count:]), np.sort(order[:count])
+        else:
+            first, second = stratified_split(labels, share, class_names, name=name)
+        splits = splits | {"train": take(train, first), split: take(train, second)}
+    return splits

@@ -1,0 +1,117 @@
+"""What a data set is: sources of examples, and a description of them."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+
+from cnnlab.errors import UserError
+
+Example = dict[str, Any]
+
+
+class Source(Protocol):
+    """Examples by number; grain's random access protocol."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Example:
+        """`image` uint8 [height, width, channels] and `label` int."""
+
+
+class ArraySource:
+    """Examples held in memory.
+
+    Attributes:
+      images: uint8 [examples, height, width, channels]; may be mapped from a file.
+      labels: int32 [examples].
+    """
+
+    def __init__(self, images: np.ndarray, labels: np.ndarray):
+        if images.ndim != 4 or images.dtype != np.uint8:
+            raise UserError(
+                "images must be uint8 [examples, height, width, channels], got "
+                f"{images.dtype} {images.shape}."
+            )
+        if labels.shape != images.shape[:1]:
+            raise UserError(f"{len(images)} images need as many labels, got {labels.shape}.")
+        self.images = images
+        self.labels = labels.astype(np.int32)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> Example:
+        return {"image": self.images[index], "label": self.labels[index]}
+
+    def take(self, indices: np.ndarray) -> "ArraySource":
+        """The examples with these numbers, in this order."""
+        return ArraySource(self.images[indices], self.labels[indices])
+
+
+class Subset:
+    """Some examples of another source, in a given order."""
+
+    def __init__(self, source: Source, indices: np.ndarray):
+        self._source, self._indices = source, indices
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def __getitem__(self, index: int) -> Example:
+        return self._source[int(self._indices[index])]
+
+
+def take(source: Source, indices: np.ndarray) -> Source:
+    """The examples with these numbers; in memory if the source is."""
+    return source.take(indices) if isinstance(source, ArraySource) else Subset(source, indices)
+
+
+@dataclasses.dataclass(frozen=True)
+class DatasetInfo:
+    """What a network and its user must know of a data set.
+
+    Attributes:
+      name: as given to `load`.
+      class_names: in the order of the labels.
+      image_shape: height, width, channels.
+      num_examples: of each split.
+      mean: per channel, of pixels in [0, 1], over the training split.
+      std: likewise; a constant channel has 1.
+    """
+
+    name: str
+    class_names: tuple[str, ...]
+    image_shape: tuple[int, int, int]
+    num_examples: Mapping[str, int]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.class_names)
+
+    def to_json(self) -> dict[str, Any]:
+        """As a dict of JSON values."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, tree: Mapping[str, Any]) -> "DatasetInfo":
+        """The inverse of `to_json`."""
+        names = [field.name for field in dataclasses.fields(cls)]
+        values = {name: tree[name] for name in names}
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+
+
+@dataclasses.dataclass(frozen=True)
+class Dataset:
+    """A data set: its description, and a source for each split.
+
+    Attributes:
+      info: see `DatasetInfo`.
+      splits: `train`, `test` and, unless none was held out, `validation`.
+    """
+
+    info: DatasetInfo
+    splits: Mapping[str, Source]

@@ -1,0 +1,206 @@
+"""Image classification data sets of TensorFlow Datasets, read without TensorFlow.
+
+A set is prepared once, as array_record files; reading them needs no TensorFlow. Preparing may: TFDS
+unpacks archives through it.
+"""
+
+import math
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from cnnlab.data.cache import MAX_BYTES, cached
+from cnnlab.data.image import fit_image
+from cnnlab.data.source import ArraySource, Example, Source
+from cnnlab.errors import UserError, did_you_mean
+
+# For `list`: what each is, without a network or the import of TFDS.
+KNOWN = {
+    "mnist": "70,000 handwritten digits, 28x28 gray",
+    "fashion_mnist": "70,000 pieces of clothing, 28x28 gray, 10 classes",
+    "kmnist": "70,000 cursive Japanese characters, 28x28 gray, 10 classes",
+    "emnist": "handwritten letters and digits, 28x28 gray",
+    "cifar10": "60,000 photographs, 32x32 color, 10 classes",
+    "cifar100": "60,000 photographs, 32x32 color, 100 classes",
+    "svhn_cropped": "99,289 house numbers, 32x32 color",
+    "cats_vs_dogs": "23,262 photographs of pets, 2 classes",
+    "tf_flowers": "3,670 photographs of flowers, 5 classes",
+    "oxford_flowers102": "8,189 photographs of flowers, 102 classes",
+    "oxford_iiit_pet": "7,349 photographs of pets, 37 breeds",
+    "food101": "101,000 photographs of dishes, 101 classes",
+    "eurosat": "27,000 satellite images, 64x64, 10 classes",
+    "stl10": "13,000 labelled photographs, 96x96, 10 classes",
+    "imagenette": "13,394 photographs, ten easy classes of ImageNet",
+    "imagenet2012": "1.3 million photographs, 1,000 classes; needs --manual_dir",
+}
+_DEFAULT_SIZE = 224
+# TFDS's names of a held-out split with labels, in order of preference for the test split.
+_TEST_SPLITS = ("test", "validation", "val")
+
+
+class TfdsSource:
+    """Records of one split, decoded when asked for."""
+
+    def __init__(
+        self, records: object, image_key: str, label_key: str, shape: tuple[int, int, int]
+    ):
+        self._records, self._shape = records, shape
+        self._image_key, self._label_key = image_key, label_key
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __getitem__(self, index: int) -> Example:
+        record = self._records[index]
+        image = record[self._image_key]
+        if image.shape != self._shape:
+            pixels = image[..., 0] if image.shape[-1] == 1 else image
+            image = fit_image(Image.fromarray(pixels), self._shape)
+        return {"image": image, "label": np.int32(record[self._label_key])}
+
+    def decode(self) -> ArraySource:
+        """All of them, in memory."""
+        images = np.empty((len(self), *self._shape), np.uint8)
+        labels = np.empty(len(self), np.int32)
+        for index in range(len(self)):
+            example = self[index]
+            images[index], labels[index] = example["image"], example["label"]
+        return ArraySource(images, labels)
+
+
+def load_splits(
+    name: str, image_size: int | None, data_dir: str | None, manual_dir: str | None
+) -> tuple[dict[str, Source], tuple[str, ...], tuple[int, int, int]]:
+    """Splits, classes and image shape of a data set, which is prepared if it is not yet.
+
+    A set without a test split gives its validation split as one.
+
+    Raises:
+      UserError: an unknown name, not an image classification set, or one that cannot be prepared.
+    """
+    builder = _builder(name, data_dir)
+    image_key, label_key = _keys(name, builder)
+    if not builder.is_prepared():
+        prepare(name, data_dir, manual_dir)
+        builder = _builder(name, data_dir)
+    features = builder.info.features
+    height, width, channels = features[image_key].shape
+    if image_size is not None or height is None or width is None:
+        height = width = image_size or _DEFAULT_SIZE
+    shape = (height, width, channels or 3)
+    class_names = tuple(features[label_key].names)
+    available = builder.info.splits
+    splits = {"train": "train"}
+    for split in _TEST_SPLITS:
+        if split in available:
+            splits.setdefault("test", split)
+    if "validation" in available and splits.get("test") != "validation":
+        splits["validation"] = "validation"
+    if "train" not in available:
+        raise UserError(f"data.name={name}: it has no training split, only {sorted(available)}.")
+
+    def source(split: str) -> TfdsSource:
+        return TfdsSource(builder.as_data_source(split=split), image_key, label_key, shape)
+
+    sources = {ours: source(theirs) for ours, theirs in splits.items()}
+    size = sum(map(len, sources.values())) * math.prod(shape)
+    if size > MAX_BYTES:
+        return sources, class_names, shape
+    key = f"tfds {builder.data_path} {builder.version} {shape} {sorted(splits.items())}"
+    decoded = cached(key, lambda: {split: s.decode() for split, s in sources.items()})
+    return dict(decoded), class_names, shape
+
+
+def prepare(name: str, data_dir: str | None = None, manual_dir: str | None = None) -> Path:
+    """Downloads a data set and lays it out as array_record files, unless that is done already.
+
+    Args:
+      name: as in TFDS's catalogue, e.g. `fashion_mnist` or `tf_flowers:3.0.1`.
+      data_dir: where to; None means TFDS's default, `~/tensorflow_datasets`.
+      manual_dir: archives that are taken instead of downloads.
+
+    Returns:
+      The folder of the prepared files.
+
+    Raises:
+      UserError: no network, missing archives, or TensorFlow is needed and not there; the text says
+        what to do.
+    """
+    import tensorflow_datasets as tfds
+    from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
+    from tensorflow_datasets.core.download.extractor import ExtractError
+    from tensorflow_datasets.core.download.util import DownloadError
+
+    builder = _builder(name, data_dir)
+    if manual_dir is not None and not os.path.isdir(manual_dir):
+        raise UserError(f"--manual_dir={manual_dir}: there is no such folder.")
+    config = tfds.download.DownloadConfig(
+        manual_dir=manual_dir and str(Path(manual_dir).expanduser())
+    )
+    try:
+        builder.download_and_prepare(download_config=config)
+    # AssertionError is how TFDS says that archives are missing from manual_dir.
+    except (OSError, ImportError, AssertionError, DownloadError, ExtractError,
+            NonMatchingChecksumError) as error:  # fmt: skip
+        raise UserError(_advice(name, error)) from error
+    return Path(builder.data_path)
+
+
+def _advice(name: str, error: BaseException) -> str:
+    if any(isinstance(e, ImportError) and "tensorflow" in str(e) for e in _chain(error)):
+        return (
+            f"Preparing '{name}' needs TensorFlow (training does not): run \"pip install "
+            f"'cnnlab[prepare]'\", then 'python launch.py prepare --dataset={name}' again."
+        )
+    reason = str(error).strip().split("\n")[0][:200]
+    return (
+        f"'{name}' could not be prepared: {reason}. On a machine without network, put its archives "
+        f"into a folder and run 'python launch.py prepare --dataset={name} --manual_dir=FOLDER', "
+        "or copy ~/tensorflow_datasets from a machine where it is prepared and name it with "
+        "--config.data.data_dir."
+    )
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _builder(name: str, data_dir: str | None) -> object:
+    import tensorflow_datasets as tfds
+
+    known = tfds.list_builders(with_community_datasets=False)
+    plain = name.split(":")[0].split("/")[0]
+    if plain not in known:
+        hint = did_you_mean(plain, [*KNOWN, "digits"])
+        raise UserError(
+            f"Unknown data set '{name}': it is neither 'digits', nor 'folder:PATH', nor a set of "
+            f"TFDS.{hint}"
+        )
+    try:
+        return tfds.builder(name, data_dir=data_dir, file_format="array_record")
+    except (AssertionError, ValueError) as error:  # a version or config that does not exist
+        reason = str(error).split("\n")[0]
+        raise UserError(f"data.name={name} cannot be had from TFDS: {reason}") from error
+
+
+def _keys(name: str, builder: object) -> tuple[str, str]:
+    """Names of the image and of the label feature."""
+    import tensorflow_datasets as tfds
+
+    features = builder.info.features
+    images = [k for k, f in features.items() if isinstance(f, tfds.features.Image)]
+    labels = [k for k, f in features.items() if isinstance(f, tfds.features.ClassLabel)]
+    supervised = builder.info.supervised_keys or ()
+    for candidates in (images, labels):
+        candidates.sort(key=lambda key: key not in supervised)
+    if not images or not labels:
+        raise UserError(
+            f"data.name={name} is not an image classification set: its features are "
+            f"{', '.join(features)}."
+        )
+    return images[0], labels[0]

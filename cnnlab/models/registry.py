@@ -1,0 +1,76 @@
+"""The table of architectures, and the function that makes one by name.
+
+To add an architecture, write one file in this folder with a table `VARIANTS` and a function
+`build`, and add the module to `_FAMILIES`.
+"""
+
+import fnmatch
+import inspect
+from types import ModuleType
+from typing import Any
+
+import jax.numpy as jnp
+
+from cnnlab.errors import UserError, did_you_mean
+from cnnlab.models import lenet, mlp, resnet
+from cnnlab.models.classifier import Classifier
+
+_FAMILIES: tuple[ModuleType, ...] = (mlp, lenet, resnet)
+
+_VARIANTS = {name: family for family in _FAMILIES for name in family.VARIANTS}
+
+
+def list_models(pattern: str = "*") -> list[str]:
+    """Names of the architectures that match a shell pattern, e.g. `resnet*`."""
+    return fnmatch.filter(_VARIANTS, pattern)
+
+
+def model_source(name: str) -> str:
+    """The first line of the file that defines an architecture: what it is, and its paper."""
+    return _family(name).__doc__.strip().splitlines()[0]
+
+
+def model_options(name: str) -> dict[str, Any]:
+    """Options of an architecture with their defaults; `create_model` takes them by keyword."""
+    family = _family(name)
+    parameters = inspect.signature(family.build).parameters
+    defaults = {
+        option: parameter.default
+        for option, parameter in parameters.items()
+        if option not in ("num_classes", "dtype")
+    }
+    return defaults | family.VARIANTS[name]
+
+
+def create_model(
+    name: str, *, num_classes: int, dtype: jnp.dtype | str = jnp.float32, **options: Any
+) -> Classifier:
+    """Makes a network; a pure `flax.linen` module that holds no parameters yet.
+
+    Args:
+      name: see `list_models`.
+      num_classes: width of the logits.
+      dtype: type of computation; parameters are float32.
+      **options: see `model_options`.
+
+    >>> model = create_model("resnet18", num_classes=10, stem="cifar")
+    >>> variables = model.init(jax.random.key(0), jnp.zeros((1, 32, 32, 3)), train=False)
+
+    Raises:
+      UserError: an unknown name or option; the nearest one is named.
+    """
+    family = _family(name)
+    known = model_options(name)
+    for option in options:
+        if option not in known:
+            raise UserError(
+                f"Model '{name}' has no option '{option}'.{did_you_mean(option, known)}"
+            )
+    arguments = family.VARIANTS[name] | options
+    return family.build(num_classes=num_classes, dtype=jnp.dtype(dtype), **arguments)
+
+
+def _family(name: str) -> ModuleType:
+    if name not in _VARIANTS:
+        raise UserError(f"Unknown model '{name}'.{did_you_mean(name, _VARIANTS)}")
+    return _VARIANTS[name]

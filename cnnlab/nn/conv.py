@@ -1,0 +1,5 @@
+"""Convolution layer shared by all architectures."""
+
+import flax.linen as nn
+
+Conv = nn.Conv

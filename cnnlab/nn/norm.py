@@ -1,0 +1,5 @@
+"""Batch normalization layer shared by all architectures."""
+
+import flax.linen as nn
+
+BatchNorm = nn.BatchNorm

@@ -1,0 +1,47 @@
+"""SIGTERM and SIGINT as a request to save and stop, instead of a death in the middle of a step."""
+
+import signal
+import threading
+from types import FrameType
+
+
+class Interrupted(Exception):
+    """A run was asked to stop and has saved its state.
+
+    Attributes:
+      signum: the signal; a shell's exit status for it is 128 + signum.
+      step: updates made, all of them saved.
+    """
+
+    def __init__(self, signum: int, step: int):
+        name = signal.Signals(signum).name
+        super().__init__(f"Stopped by {name} at step {step}; everything up to it is saved.")
+        self.signum = signum
+        self.step = step
+
+
+class StopRequests:
+    """While entered, remembers the first SIGTERM or SIGINT instead of dying of it.
+
+    A second SIGINT raises `KeyboardInterrupt`, for a user who does not want to wait for the save.
+    Outside of the main thread, where Python allows no handlers, it does nothing.
+    """
+
+    def __init__(self) -> None:
+        self.signum: int | None = None
+
+    def __enter__(self) -> "StopRequests":
+        self._previous = {}
+        if threading.current_thread() is threading.main_thread():
+            for signum in (signal.SIGTERM, signal.SIGINT):
+                self._previous[signum] = signal.signal(signum, self._handle)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for signum, handler in self._previous.items():
+            signal.signal(signum, handler)
+
+    def _handle(self, signum: int, frame: FrameType | None) -> None:
+        if self.signum is not None and signum == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.signum = signum

@@ -1,0 +1,62 @@
+"""Writes and reads the numbers of a run: JSON lines, and TensorBoard events."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from tensorboardX import SummaryWriter
+
+Row = dict[str, Any]
+
+
+class Records:
+    """Appends rows to metrics.jsonl and TensorBoard.
+
+    A row holds `step`, `epoch`, `split` (train, validation or test) and numbers. Every row is
+    flushed, so that a killed run has lost none that a checkpoint relies on.
+    """
+
+    def __init__(self, metrics: Path, tensorboard: Path, *, after_step: int = 0):
+        """Opens the files for a run that continues after `after_step`; later rows are dropped."""
+        rows = [row for row in read_rows(metrics) if row["step"] <= after_step]
+        temporary = metrics.with_suffix(".tmp")
+        temporary.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        temporary.replace(metrics)
+        self._file = open(metrics, "a")  # noqa: SIM115 (closed by close)
+        # A writer that resumes hides the events after its first step.
+        self._events = SummaryWriter(str(tensorboard), purge_step=after_step + 1)
+
+    def write(self, row: Row) -> None:
+        """Appends one row."""
+        self._file.write(json.dumps(row) + "\n")
+        self._file.flush()
+        for name, value in row.items():
+            if isinstance(value, (int, float)) and name not in ("step", "epoch"):
+                self._events.add_scalar(f"{row['split']}/{name}", value, row["step"])
+
+    def flush(self) -> None:
+        """Hands the TensorBoard events to the system as well."""
+        self._events.flush()
+
+    def close(self) -> None:
+        """Closes both files."""
+        self._file.close()
+        self._events.close()
+
+
+def read_rows(metrics: Path) -> list[Row]:
+    """Rows of a metrics.jsonl; a last line that a killed run left unfinished is skipped."""
+    rows = []
+    if metrics.is_file():
+        for line in metrics.read_text().splitlines():
+            try:
+                rows.append(json.loads(line))
+            except json.JSONDecodeError:
+                break
+    return rows
+
+
+def finite(numbers: dict[str, float]) -> dict[str, float | None]:
+    """Replaces NaN and infinities, which JSON does not know, by None."""
+    return {name: value if math.isfinite(value) else None for name, value in numbers.items()}

@@ -1,0 +1,105 @@
+"""A trained run as functions: its network, its weights, and what it knows of its data."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from cnnlab.errors import UserError, did_you_mean
+from cnnlab.tasks import per_class_accuracy
+from cnnlab.train.checkpoint import CheckpointReader
+from cnnlab.train.evaluate import evaluate
+from cnnlab.train.parallel import make_parallel
+from cnnlab.train.records import finite
+from cnnlab.train.setup import Setup, load_data, make_setup
+from cnnlab.train.state import PyTree
+from cnnlab.train.workdir import Workdir
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainedRun:
+    """A run's network with its weights.
+
+    Attributes:
+      setup: config, data description, network, task.
+      variables: what `setup.model.apply` takes; averaged weights where the run keeps them.
+      step: updates that made them.
+    """
+
+    setup: Setup
+    variables: PyTree
+    step: int
+
+    def probabilities(self, images: np.ndarray) -> np.ndarray:
+        """Maps uint8 images [batch, height, width, channels] to probabilities [batch, classes].
+
+        >>> run = load_run("runs/lenet_digits")
+        >>> run.probabilities(images).argmax(-1)
+        """
+        return np.asarray(jax.jit(self._predict())(self.variables, images))
+
+    def _predict(self) -> Callable[[PyTree, jax.Array], jax.Array]:
+        normalize = self.setup.normalize()
+
+        def predict(variables: PyTree, images: jax.Array) -> jax.Array:
+            batch = normalize({"image": images})
+            return jax.nn.softmax(self.setup.model.apply(variables, batch["image"], train=False))
+
+        return predict
+
+
+def load_run(workdir: str | Path, checkpoint: str | int = "best") -> TrainedRun:
+    """Loads the weights of a run; nothing in its folder is changed.
+
+    Args:
+      workdir: the run's folder.
+      checkpoint: `best`, `latest` or a step.
+
+    Raises:
+      UserError: no run, no such checkpoint, or none that is undamaged.
+    """
+    folder = Workdir(workdir)
+    config = folder.config()
+    setup = make_setup(config, folder.dataset_info())
+    if isinstance(checkpoint, str) and checkpoint.isdigit():
+        checkpoint = int(checkpoint)
+    if checkpoint not in ("best", "latest") and not isinstance(checkpoint, int):
+        raise UserError(f"--checkpoint='{checkpoint}' must be best, latest or a step.")
+    shapes = {"state": jax.eval_shape(setup.create_state), "window": setup.zero_window()}
+    target = make_parallel("jit", 1).abstract(shapes)
+    step, carry, _ = CheckpointReader(folder.path).restore(target, checkpoint)
+    return TrainedRun(setup, carry["state"].variables, step)
+
+
+def evaluate_run(run: TrainedRun, split: str = "test") -> dict[str, Any]:
+    """Metrics of a trained run on one split of its data set, as JSON values.
+
+    Raises:
+      UserError: the data set has no such split.
+    """
+    config = run.setup.config
+    dataset = load_data(config)
+    if split not in dataset.splits:
+        raise UserError(
+            f"--split='{split}': {config.data.name} has no such split."
+            + did_you_mean(split, dataset.splits)
+        )
+    parallel = make_parallel("jit")
+    sums = evaluate(
+        parallel.compile_eval(run.setup.eval_step()),
+        parallel.replicate(run.variables),
+        dataset.splits[split],
+        parallel,
+        batch_size=config.evaluation.batch_size or config.batch_size,
+    )
+    per_class = per_class_accuracy(sums["confusion"]).tolist()
+    return {
+        "split": split,
+        "checkpoint_step": run.step,
+        "num_examples": int(sums["count"]),
+        **finite(run.setup.task.finalize(sums)),
+        "per_class_accuracy": finite(dict(zip(dataset.info.class_names, per_class, strict=True))),
+    }

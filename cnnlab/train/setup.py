@@ -1,0 +1,141 @@
+"""From a config to the pure functions of a run: network, task, schedule, optimizer, steps."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from cnnlab.config import Config, validate
+from cnnlab.data import Dataset, DatasetInfo, load
+from cnnlab.data.augment import make_augment, make_normalize
+from cnnlab.errors import UserError, did_you_mean
+from cnnlab.models import Classifier, create_model
+from cnnlab.tasks import Classification
+from cnnlab.train.optimizer import make_optimizer
+from cnnlab.train.schedule import epochs_to_steps, make_schedule, total_steps
+from cnnlab.train.state import PyTree, TrainState, create_state
+from cnnlab.train.step import TrainStep, make_eval_step, make_train_step, zero_sums
+
+
+def load_data(config: Config) -> Dataset:
+    """The data set that a config names; raises `UserError` where it cannot be had."""
+    return load(
+        config.data.name,
+        image_size=config.data.image_size,
+        data_dir=config.data.data_dir,
+        manual_dir=config.data.manual_dir,
+        validation_fraction=config.data.validation_fraction,
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Setup:
+    """The functions of a run; they hold no arrays and touch no files.
+
+    Attributes:
+      config: validated.
+      info: what the run knows of its data.
+      model: maps normalised images to logits.
+      task: loss, metric sums, numbers.
+      total_steps: updates of the whole run.
+      eval_steps: distance between evaluations.
+      save_steps: distance between checkpoints; None saves with each evaluation.
+      schedule: learning rate as a function of updates made.
+      tx: the optimizer.
+    """
+
+    config: Config
+    info: DatasetInfo
+    model: Classifier
+    task: Classification
+    total_steps: int
+    eval_steps: int
+    save_steps: int | None
+    schedule: optax.Schedule
+    tx: optax.GradientTransformation
+
+    def create_state(self) -> TrainState:
+        """The state before the first update."""
+        return create_state(
+            self.model,
+            self.tx,
+            image_shape=self.info.image_shape,
+            seed=self.config.seed,
+            ema=self.config.optimizer.ema_decay is not None,
+        )
+
+    def train_step(self, axis_name: str | None = None) -> TrainStep:
+        """See `make_train_step`."""
+        return make_train_step(
+            self.model,
+            self.task,
+            self.tx,
+            augment=make_augment(
+                self.config.augment,
+                num_classes=self.info.num_classes,
+                mean=self.info.mean,
+                std=self.info.std,
+            ),
+            accumulate_steps=self.config.optimizer.accumulate_steps,
+            ema_decay=self.config.optimizer.ema_decay,
+            axis_name=axis_name,
+        )
+
+    def eval_step(self) -> Callable[[PyTree, Any], Any]:
+        """See `make_eval_step`."""
+        return make_eval_step(self.model, self.task, self.normalize())
+
+    def normalize(self) -> Callable[[Any], Any]:
+        """Maps a batch of uint8 images to one of normalised float images."""
+        return make_normalize(self.info.mean, self.info.std)
+
+    def abstract_batch(self) -> dict[str, jax.ShapeDtypeStruct]:
+        """Shapes and types of a training batch."""
+        size = self.config.batch_size
+        return {
+            "image": jax.ShapeDtypeStruct((size, *self.info.image_shape), jnp.uint8),
+            "label": jax.ShapeDtypeStruct((size,), jnp.int32),
+            "mask": jax.ShapeDtypeStruct((size,), jnp.float32),
+        }
+
+    def zero_window(self) -> dict[str, jax.Array]:
+        """Metric sums over no steps."""
+        state = jax.eval_shape(self.create_state)
+        return zero_sums(jax.eval_shape(self.train_step(), state, self.abstract_batch())[1])
+
+
+def make_setup(config: Config, info: DatasetInfo) -> Setup:
+    """Builds the functions of a run.
+
+    Raises:
+      UserError: a value, name or combination in the config that cannot be; images too small.
+    """
+    validate(config)
+    task = Classification(info.num_classes, config.loss.label_smoothing)
+    if config.evaluation.metric not in task.metrics:
+        metric = config.evaluation.metric
+        raise UserError(
+            f"evaluation.metric='{metric}' is not a metric of {config.task}."
+            + did_you_mean(metric, task.metrics)
+        )
+    num_train = info.num_examples["train"]
+    schedule = make_schedule(config, num_train)
+    return Setup(
+        config=config,
+        info=info,
+        model=create_model(
+            config.model.name,
+            num_classes=info.num_classes,
+            dtype=config.model.dtype,
+            **config.model.options,
+        ),
+        task=task,
+        total_steps=total_steps(config, num_train),
+        eval_steps=epochs_to_steps(config.evaluation.every_epochs, config, num_train),
+        save_steps=config.checkpoint.every_steps,
+        schedule=schedule,
+        tx=make_optimizer(config.optimizer, schedule),
+    )

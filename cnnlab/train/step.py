@@ -1,0 +1,149 @@
+"""The training step and the evaluation step: pure functions of state and batch."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+
+from cnnlab.train.state import AUGMENT, DROPOUT, PyTree, TrainState
+
+Batch = Mapping[str, jax.Array]
+Sums = dict[str, jax.Array]
+TrainStep = Callable[[TrainState, Batch], tuple[TrainState, Sums]]
+
+NEVER = 2**31 - 1
+
+
+def make_train_step(
+    model: nn.Module,
+    task: Any,
+    tx: optax.GradientTransformation,
+    *,
+    augment: Callable[[jax.Array, Batch], Batch] | None = None,
+    accumulate_steps: int = 1,
+    ema_decay: float | None = None,
+    axis_name: str | None = None,
+) -> TrainStep:
+    """Builds `step(state, batch) -> (state, sums)`: one optimizer update, not yet compiled.
+
+    The step draws its dropout masks and augmentation from `state.rng` and `state.step`, so it is a
+    pure function: compile it with `jax.jit`, `jax.pmap` (give `axis_name`), or call it as it is.
+    `sums` are sums over examples (`loss`, `correct`, `count`) and over steps (`grad_norm`,
+    `param_norm`, `steps`), so those of several steps add up; `first_bad_step` is the step whose
+    loss or gradient was not finite, or `NEVER`.
+
+    Args:
+      model: called as `model.apply(variables, images, train=True)`.
+      task: gives `loss(logits, batch, train=True)` per example and `train_sums`.
+      tx: the optimizer.
+      augment: maps (key, batch) to a batch with float images; None takes the batch as it is.
+      accumulate_steps: compute the batch in that many equal parts.
+      ema_decay: of the moving average of the parameters, if the state keeps one. Its first steps
+        use the smaller decay (1 + step) / (10 + step), so that it forgets the initial weights.
+      axis_name: of the devices, under `pmap`: gradients, sums and batch statistics are then
+        combined over it. Under `jit` they are global already.
+    """
+    update = optax.with_extra_args_support(tx).update
+
+    def loss_and_sums(params: PyTree, collections: PyTree, batch: Batch, rngs: dict) -> tuple:
+        logits, collections = model.apply(
+            {"params": params, **collections},
+            batch["image"],
+            train=True,
+            rngs=rngs,
+            mutable=list(collections),
+        )
+        losses = task.loss(logits, batch, train=True)
+        mean = (losses * batch["mask"]).sum() / jnp.maximum(batch["mask"].sum(), 1.0)
+        return mean, (collections, task.train_sums(logits, losses, batch))
+
+    def gradients(state: TrainState, batch: Batch, rng: jax.Array) -> tuple:
+        """Gradient of the mean loss, new collections, and sums, computed in parts."""
+        collections, total = state.collections, None
+        grad = jax.grad(loss_and_sums, has_aux=True)
+        for part in range(accumulate_steps):
+            # A Python loop, not a scan: XLA:CPU is slow with convolutions inside loops.
+            piece = jax.tree.map(lambda x: _part(x, part, accumulate_steps), batch)  # noqa: B023
+            rngs = {"dropout": jax.random.fold_in(rng, part)}
+            grads, (collections, sums) = grad(state.params, collections, piece, rngs)
+            part_total = (grads, sums)
+            total = part_total if total is None else jax.tree.map(jnp.add, total, part_total)
+        grads, sums = total
+        return jax.tree.map(lambda g: g / accumulate_steps, grads), collections, sums
+
+    def step(state: TrainState, batch: Batch) -> tuple[TrainState, Sums]:
+        keys = [state.key(AUGMENT), state.key(DROPOUT)]
+        if axis_name is not None:
+            index = jax.lax.axis_index(axis_name)
+            keys = [jax.random.fold_in(key, index) for key in keys]
+        if augment is not None:
+            batch = augment(keys[0], batch)
+        grads, collections, sums = gradients(state, batch, keys[1])
+        if axis_name is not None:
+            grads, collections = jax.lax.pmean((grads, collections), axis_name)
+            sums = jax.lax.psum(sums, axis_name)
+        mean_loss = sums["loss"] / jnp.maximum(sums["count"], 1.0)
+        updates, opt_state = update(grads, state.opt_state, state.params, value=mean_loss)
+        params = optax.apply_updates(state.params, updates)
+        ema_params = state.ema_params
+        if ema_decay is not None:
+            decay = jnp.minimum(ema_decay, (1.0 + state.step) / (10.0 + state.step))
+            ema_params = optax.incremental_update(params, ema_params, 1.0 - decay)
+        grad_norm = optax.tree.norm(grads)
+        finite = jnp.isfinite(mean_loss) & jnp.isfinite(grad_norm)
+        sums |= {
+            "grad_norm": grad_norm,
+            "param_norm": optax.tree.norm(params),
+            "steps": jnp.ones(()),
+            "first_bad_step": jnp.where(finite, NEVER, state.step + 1),
+        }
+        state = state.replace(
+            step=state.step + 1,
+            params=params,
+            collections=collections,
+            opt_state=opt_state,
+            ema_params=ema_params,
+        )
+        return state, sums
+
+    return step
+
+
+def _part(x: jax.Array, part: int, parts: int) -> jax.Array:
+    if x.shape[0] % parts:
+        raise ValueError(f"A batch of {x.shape[0]} cannot be cut into {parts} equal parts.")
+    # Every parts-th example, not a block: under jit each device keeps its share of the batch.
+    return x[part::parts]
+
+
+def zero_sums(sums: Sums) -> Sums:
+    """The neutral element of `add_sums`, for sums of these shapes."""
+    zeros = {name: jnp.zeros(value.shape, value.dtype) for name, value in sums.items()}
+    return zeros | {"first_bad_step": jnp.asarray(NEVER, jnp.int32)}
+
+
+def add_sums(left: Sums, right: Sums) -> Sums:
+    """Sums over both: everything adds up, but the first bad step is the smaller one."""
+    total = {name: left[name] + right[name] for name in left}
+    first = jnp.minimum(left["first_bad_step"], right["first_bad_step"])
+    return total | {"first_bad_step": first}
+
+
+def make_eval_step(
+    model: nn.Module, task: Any, normalize: Callable[[Batch], Batch] | None = None
+) -> Callable[[PyTree, Batch], Sums]:
+    """Builds `step(variables, batch) -> sums`, of which those of several batches add up.
+
+    Rows with mask 0 are padding and count for nothing.
+    """
+
+    def step(variables: PyTree, batch: Batch) -> Sums:
+        if normalize is not None:
+            batch = normalize(batch)
+        logits = model.apply(variables, batch["image"], train=False)
+        return task.eval_sums(logits, batch)
+
+    return step

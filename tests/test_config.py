@@ -1,0 +1,182 @@
+"""Overrides, validation, files and differences of configs."""
+
+import dataclasses
+import json
+
+import pytest
+
+from cnnlab.config import (
+    Config,
+    apply_overrides,
+    differences,
+    experiment_names,
+    from_json,
+    load_experiment,
+    to_json,
+    validate,
+)
+from cnnlab.config.overrides import field_paths
+from cnnlab.errors import UserError
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "value"),
+    [
+        ("seed", "3", 3),
+        ("steps", "1e3", 1000),
+        ("epochs", "none", None),
+        ("epochs", "2", 2.0),
+        ("optimizer.learning_rate", "5e-2", 0.05),
+        ("optimizer.decay_norms_and_biases", "true", True),
+        ("schedule.name", "one_cycle", "one_cycle"),
+        ("schedule.step_epochs", "30,60", (30.0, 60.0)),
+        ("schedule.step_epochs", "(30, 60)", (30.0, 60.0)),
+        ("schedule.step_epochs", "30", (30.0,)),
+        ("schedule.step_epochs", "()", ()),
+        ("data.name", "folder:/tmp/images", "folder:/tmp/images"),
+        ("data.data_dir", "none", None),
+        ("data.data_dir", "7", "7"),
+    ],
+)
+def test_override(path, text, value):
+    config = apply_overrides(Config(), {path: text})
+    found = config
+    for name in path.split("."):
+        found = getattr(found, name)
+    assert found == value
+    assert type(found) is type(value)
+
+
+def test_override_of_options_adds_entries():
+    config = apply_overrides(
+        Config(), {"model.options.stem": "cifar", "optimizer.options.b2": "0.95"}
+    )
+    assert config.model.options == {"stem": "cifar"}
+    assert config.optimizer.options == {"b2": 0.95}
+
+
+def test_override_leaves_the_original_alone():
+    config = Config()
+    apply_overrides(config, {"optimizer.options.momentum": 0.5, "seed": 9})
+    assert config == Config()
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "sentence"),
+    [
+        ("sede", "1", "no field 'sede'. Did you mean 'seed'"),
+        ("optimizer.learning_rte", "1", "Did you mean 'learning_rate'"),
+        ("learning_rate", "1", "Did you mean 'optimizer.learning_rate'"),
+        ("seed.x", "1", "'seed' has no parts"),
+        ("optimizer", "sgd", "is a group of fields"),
+        ("seed", "abc", "seed='abc' is not a whole number"),
+        ("seed", "1.5", "seed='1.5' is not a whole number"),
+        ("optimizer.learning_rate", "fast", "is not a number"),
+        ("optimizer.learning_rate", "nan", "is not a finite number"),
+        ("optimizer.decay_norms_and_biases", "maybe", "is not true or false"),
+        ("parallel", "pmpa", "Did you mean 'pmap'"),
+        ("model.options", "cifar", "set one entry of it"),
+        ("augment.crop_scale", "1", "takes 2 values"),
+    ],
+)
+def test_bad_override(path, text, sentence):
+    with pytest.raises(UserError) as error:
+        apply_overrides(Config(), {path: text})
+    assert sentence in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "sentence"),
+    [
+        ({"batch_size": 0}, "batch_size=0 must be greater than 0"),
+        ({"seed": -1}, "seed=-1 must not be negative"),
+        ({"steps": 5}, "Set either epochs or steps"),
+        ({"epochs": None}, "Set either epochs or steps"),
+        ({"data.validation_fraction": 1.0}, "below 1"),
+        ({"optimizer.accumulate_steps": 3}, "cannot be cut into"),
+        ({"schedule.name": "step"}, "needs schedule.step_epochs"),
+        ({"schedule.name": "one_cycle", "schedule.warmup_epochs": 1}, "does not go with one_cycle"),
+        ({"schedule.warmup_epochs": 10}, "must be below epochs"),
+        (
+            {"evaluation.early_stopping_patience": 3, "data.validation_fraction": 0},
+            "the test split must not decide",
+        ),
+    ],
+)
+def test_impossible_values(overrides, sentence):
+    with pytest.raises(UserError, match=sentence):
+        validate(apply_overrides(Config(), overrides))
+
+
+def test_json_round_trip():
+    config = apply_overrides(
+        Config(),
+        {
+            "schedule.step_epochs": (3, 6),
+            "model.options.hidden": (5, 6),
+            "steps": 7,
+            "epochs": None,
+        },
+    )
+    saved = from_json(json.loads(json.dumps(to_json(config))))
+    assert differences(saved, config) == []
+    assert saved.schedule.step_epochs == (3.0, 6.0)
+
+
+def test_differences_name_fields_and_both_values():
+    asked = apply_overrides(Config(), {"seed": 4, "model.options.stem": "cifar"})
+    assert differences(Config(), asked) == ["model.options.stem: unset -> cifar", "seed: 0 -> 4"]
+
+
+def test_differences_ignore_how_a_run_is_computed():
+    asked = apply_overrides(Config(), {"num_devices": 2, "data.data_dir": "/elsewhere"})
+    assert differences(Config(), asked) == []
+
+
+def test_every_field_is_documented():
+    """Each dataclass names each of its fields in its docstring."""
+
+    def check(config):
+        for field in dataclasses.fields(config):
+            value = getattr(config, field.name)
+            if dataclasses.is_dataclass(value):
+                check(value)
+            elif type(config).__name__ != "AugmentConfig":  # documented by comments
+                assert f"{field.name}:" in type(config).__doc__, field.name
+
+    check(Config())
+    assert len(field_paths(Config())) > 40
+
+
+def test_experiment_by_name_and_by_path(tmp_path):
+    by_name = load_experiment("lenet_digits")
+    assert by_name == load_experiment(str(experiment_names()["lenet_digits"]))
+    saved = tmp_path / "config.json"
+    saved.write_text(json.dumps(to_json(by_name)))
+    assert differences(load_experiment(str(saved)), by_name) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("x = (", "cannot be loaded"),
+        ("import no_such_module", "No module named 'no_such_module'"),
+        ("x = 1", "has no function get_config"),
+        ("def get_config():\n    return 1", "returns int"),
+        (
+            "from cnnlab.config import Config\ndef get_config():\n    return Config(sead=1)",
+            "unexpected keyword argument 'sead'",
+        ),
+    ],
+)
+def test_bad_experiment_file(tmp_path, content, sentence):
+    path = tmp_path / "bad.py"
+    path.write_text(content)
+    with pytest.raises(UserError, match=sentence):
+        load_experiment(str(path))
+
+
+@pytest.mark.parametrize("name", ["lenet_digit", "experiments/lenet_digit.py"])
+def test_unknown_experiment(name):
+    with pytest.raises(UserError, match="Did you mean 'lenet_digits'"):
+        load_experiment(name)

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 import grain
 import numpy as np
+from absl import flags
 
-from cnnlab.data.order import batch_indices
+from cnnlab.data.order import batch_indices, share_size
 from cnnlab.data.source import ArraySource, Example, Source
 
 Batch = dict[str, np.ndarray]
@@ -57,21 +58,24 @@ def train_batches(
             yield _batch(source.images[chosen], source.labels[chosen])
         return
 
-    share = batch_size // process_count
+    def decode(step: int) -> Batch:
+        examples = [source[int(index)] for index in indices(start_step + step)]
+        return _batch(
+            np.stack([example["image"] for example in examples]),
+            np.stack([example["label"] for example in examples]),
+        )
 
-    def example(position: int) -> Example:
-        step, offset = divmod(position, share)
-        return source[int(indices(start_step + step)[offset])]
-
-    steps = stop_step - start_step
-    examples = grain.MapDataset.range(steps * share).map(example)
-    options = grain.ReadOptions(num_threads=0 if num_workers else 4, prefetch_buffer_size=2 * share)
-    batches = examples.to_iter_dataset(options).batch(share)
-    if num_workers:
-        workers = grain.MultiprocessingOptions(num_workers=num_workers)
-        batches = batches.mp_prefetch(workers)
-    for batch in batches:
-        yield _batch(batch["image"], batch["label"])
+    # One element is one batch, so that processes share out batches and cannot reorder examples.
+    steps = grain.MapDataset.range(stop_step - start_step).map(decode)
+    if not num_workers:
+        yield from steps.to_iter_dataset(grain.ReadOptions(num_threads=4, prefetch_buffer_size=4))
+        return
+    if not flags.FLAGS.is_parsed():
+        # grain's processes read absl flags, which only programs under `app.run` have parsed.
+        flags.FLAGS.mark_as_parsed()
+    options = grain.ReadOptions(num_threads=0, prefetch_buffer_size=0)
+    workers = grain.MultiprocessingOptions(num_workers=num_workers)
+    yield from steps.to_iter_dataset(options).mp_prefetch(workers)
 
 
 def eval_batches(
@@ -87,8 +91,11 @@ def eval_batches(
       batch_size: global.
       process_index: which share.
       process_count: how many shares.
+
+    Raises:
+      ValueError: a batch that cannot be shared out evenly.
     """
-    share = batch_size // process_count
+    share = share_size(batch_size, process_count)
     shape = source[0]["image"].shape
     for first in range(process_index * share, _round_up(len(source), batch_size), batch_size):
         numbers = range(first, min(first + share, len(source)))

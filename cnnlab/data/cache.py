@@ -46,13 +46,15 @@ def cached(key: str, decode: Callable[[], Splits]) -> Splits:
 
 def _store(folder: Path, splits: Splits) -> None:
     """Writes under another name first: a killed process leaves no half of an entry."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=folder.parent))
+    temporary = None
     try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=folder.parent))
         for name, source in splits.items():
             np.save(temporary / f"images-{name}.npy", source.images)
             np.save(temporary / f"labels-{name}.npy", source.labels)
         temporary.rename(folder)
     except OSError:
-        # A full disk, or another process that was faster: the data is there, only not kept.
-        shutil.rmtree(temporary, ignore_errors=True)
+        # No room, no right to write, or another process that was faster: the data is not kept.
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)

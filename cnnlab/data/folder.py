@@ -37,6 +37,10 @@ class FolderSource:
     def __getitem__(self, index: int) -> Example:
         return {"image": read_image(self.paths[index], self.shape), "label": self.labels[index]}
 
+    def take(self, indices: np.ndarray) -> "FolderSource":
+        """The examples with these numbers, in this order."""
+        return FolderSource([self.paths[i] for i in indices], self.labels[indices], self.shape)
+
     def decode(self) -> ArraySource:
         """All of them, in memory."""
         with ThreadPoolExecutor() as pool:
@@ -91,7 +95,12 @@ def _files(folder: Path, class_names: Sequence[str]) -> tuple[list[Path], np.nda
                 f"{path} is a class that the training split does not have; it has "
                 f"{', '.join(class_names)}."
             )
-        images = sorted(p for p in path.rglob("*") if p.suffix.lower() in EXTENSIONS)
+        # Hidden files are no images of the user's: macOS leaves a `._a.jpg` beside each `a.jpg`.
+        images = sorted(
+            p
+            for p in path.rglob("*")
+            if p.suffix.lower() in EXTENSIONS and not p.name.startswith(".")
+        )
         if not images:
             raise UserError(
                 f"{path} has no images (of types {' '.join(sorted(EXTENSIONS))}): add some, or "

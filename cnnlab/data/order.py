@@ -32,11 +32,7 @@ def batch_indices(
     Raises:
       ValueError: a batch that cannot be shared out evenly.
     """
-    if batch_size % process_count:
-        raise ValueError(
-            f"A batch of {batch_size} cannot be shared over {process_count} processes."
-        )
-    share = batch_size // process_count
+    share = share_size(batch_size, process_count)
     first = step * batch_size + process_index * share
     positions = np.arange(first, first + share)
     epochs = positions // num_examples
@@ -46,6 +42,15 @@ def batch_indices(
         order = _epoch_order(seed, epoch, num_examples)
         indices[there] = order[positions[there] % num_examples]
     return indices
+
+
+def share_size(batch_size: int, process_count: int) -> int:
+    """Examples of a global batch that each process has; raises ValueError where that is uneven."""
+    if batch_size % process_count:
+        raise ValueError(
+            f"A batch of {batch_size} cannot be shared over {process_count} processes."
+        )
+    return batch_size // process_count
 
 
 # A batch lies in two epochs at most times; more only where it is larger than the data set.

@@ -64,8 +64,8 @@ class Subset:
 
 
 def take(source: Source, indices: np.ndarray) -> Source:
-    """The examples with these numbers; in memory if the source is."""
-    return source.take(indices) if isinstance(source, ArraySource) else Subset(source, indices)
+    """The examples with these numbers; a source of the same kind where that kind can be split."""
+    return source.take(indices) if hasattr(source, "take") else Subset(source, indices)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -135,11 +135,11 @@ def prepare(name: str, data_dir: str | None = None, manual_dir: str | None = Non
     from tensorflow_datasets.core.download.util import DownloadError
 
     builder = _builder(name, data_dir)
-    if manual_dir is not None and not os.path.isdir(manual_dir):
-        raise UserError(f"--manual_dir={manual_dir}: there is no such folder.")
-    config = tfds.download.DownloadConfig(
-        manual_dir=manual_dir and str(Path(manual_dir).expanduser())
-    )
+    if manual_dir is not None:
+        manual_dir = os.path.expanduser(manual_dir)
+        if not os.path.isdir(manual_dir):
+            raise UserError(f"--manual_dir={manual_dir}: there is no such folder.")
+    config = tfds.download.DownloadConfig(manual_dir=manual_dir)
     try:
         builder.download_and_prepare(download_config=config)
     # AssertionError is how TFDS says that archives are missing from manual_dir.

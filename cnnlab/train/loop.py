@@ -54,7 +54,7 @@ def fit(config: Config, workdir: str | Path, *, display: Display | None = None) 
     dataset = load_data(config)
     setup = make_setup(config, dataset.info)
     # Shapes are checked before anything is written, so that a mistake leaves no run behind.
-    jax.eval_shape(setup.create_state)
+    setup.abstract_state()
     parallel = make_parallel(config.parallel, config.num_devices)
     check_divisible("batch_size", config.batch_size, parallel)
     folder.create()
@@ -124,8 +124,7 @@ class _Run:
         """State and metric sums since the last log: restored, or new."""
         setup, window = self._setup, jax.tree.map(jnp.array, self._zero_window)
         if self._checkpoints.steps():
-            state = jax.eval_shape(setup.create_state)
-            target = self._parallel.abstract({"state": state, "window": window})
+            target = self._parallel.abstract({"state": setup.abstract_state(), "window": window})
             self.step, carry, meta = self._checkpoints.restore(target)
             self._progress = meta["progress"]
             self._display.note(f"Resuming at step {self.step} of {setup.total_steps}.")

@@ -92,10 +92,13 @@ class PmapParallel:
     def __init__(self, devices: list[jax.Device]):
         self.devices = devices
         self.num_devices = len(devices)
+        mesh = jax.make_mesh((len(devices),), (AXIS,), (AxisType.Auto,), devices=devices)
+        self._stacked = NamedSharding(mesh, P(AXIS))
 
     def replicate(self, tree: PyTree) -> PyTree:
         """Stacks one copy of a tree for each device."""
-        return jax.tree.map(lambda x: jnp.stack([jnp.asarray(x)] * self.num_devices), tree)
+        copies = jax.tree.map(lambda x: jnp.stack([jnp.asarray(x)] * self.num_devices), tree)
+        return jax.device_put(copies, self._stacked)
 
     def collect(self, tree: PyTree) -> PyTree:
         """The first device's copy."""
@@ -110,7 +113,8 @@ class PmapParallel:
 
     def shard(self, batch: PyTree, *, stacked: bool = False) -> PyTree:
         """Cuts a batch into one part for each device, on a new first axis."""
-        return jax.tree.map(lambda x: self._cut(jnp.asarray(x), stacked), batch)
+        parts = jax.tree.map(lambda x: self._cut(jnp.asarray(x), stacked), batch)
+        return jax.device_put(parts, self._stacked)
 
     def _cut(self, x: jax.Array, stacked: bool) -> jax.Array:
         if not stacked:

@@ -68,7 +68,7 @@ def load_run(workdir: str | Path, checkpoint: str | int = "best") -> TrainedRun:
         checkpoint = int(checkpoint)
     if checkpoint not in ("best", "latest") and not isinstance(checkpoint, int):
         raise UserError(f"--checkpoint='{checkpoint}' must be best, latest or a step.")
-    shapes = {"state": jax.eval_shape(setup.create_state), "window": setup.zero_window()}
+    shapes = {"state": setup.abstract_state(), "window": setup.zero_window()}
     target = make_parallel("jit", 1).abstract(shapes)
     step, carry, _ = CheckpointReader(folder.path).restore(target, checkpoint)
     return TrainedRun(setup, carry["state"].variables, step)

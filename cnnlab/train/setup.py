@@ -16,7 +16,7 @@ from cnnlab.models import Classifier, create_model
 from cnnlab.tasks import Classification
 from cnnlab.train.optimizer import make_optimizer
 from cnnlab.train.schedule import epochs_to_steps, make_schedule, total_steps
-from cnnlab.train.state import PyTree, TrainState, create_state
+from cnnlab.train.state import PyTree, TrainState, create_state, init_state
 from cnnlab.train.step import TrainStep, make_eval_step, make_train_step, zero_sums
 
 
@@ -67,6 +67,18 @@ class Setup:
             ema=self.config.optimizer.ema_decay is not None,
         )
 
+    def abstract_state(self) -> TrainState:
+        """Shapes and types of the state; raises a `UserError` for images that do not fit."""
+        return jax.eval_shape(
+            lambda: init_state(
+                self.model,
+                self.tx,
+                self.config.seed,
+                image_shape=self.info.image_shape,
+                ema=self.config.optimizer.ema_decay is not None,
+            )
+        )
+
     def train_step(self, axis_name: str | None = None) -> TrainStep:
         """See `make_train_step`."""
         return make_train_step(
@@ -103,7 +115,7 @@ class Setup:
 
     def zero_window(self) -> dict[str, jax.Array]:
         """Metric sums over no steps."""
-        state = jax.eval_shape(self.create_state)
+        state = self.abstract_state()
         return zero_sums(jax.eval_shape(self.train_step(), state, self.abstract_batch())[1])
 
 

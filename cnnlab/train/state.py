@@ -1,6 +1,5 @@
 """The state of a training run: everything that a step reads and writes."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import flax.struct
@@ -46,6 +45,38 @@ class TrainState(flax.struct.PyTreeNode):
         return {"params": params, **self.collections}
 
 
+def init_state(
+    model: nn.Module,
+    tx: optax.GradientTransformation,
+    seed: jax.Array | int,
+    *,
+    image_shape: tuple[int, int, int],
+    ema: bool = False,
+) -> TrainState:
+    """The state before the first update: a pure function of the seed.
+
+    Args:
+      model: maps images to logits, called with `train=False` here.
+      tx: see `cnnlab.train.make_optimizer`.
+      seed: of the run.
+      image_shape: height, width, channels.
+      ema: keep a moving average of the parameters.
+    """
+    rng = jax.random.PRNGKey(seed)
+    image = jnp.zeros((1, *image_shape), jnp.float32)
+    collections = dict(model.init(jax.random.fold_in(rng, INIT), image, train=False))
+    params = collections.pop("params")
+    return TrainState(
+        step=jnp.zeros((), jnp.int32),
+        params=params,
+        collections=collections,
+        opt_state=tx.init(params),
+        # A copy: the step donates its buffers, and one buffer cannot be donated twice.
+        ema_params=jax.tree.map(jnp.copy, params) if ema else None,
+        rng=rng,
+    )
+
+
 def create_state(
     model: nn.Module,
     tx: optax.GradientTransformation,
@@ -54,36 +85,14 @@ def create_state(
     seed: int,
     ema: bool = False,
 ) -> TrainState:
-    """Initialises a network and its optimizer.
+    """Computes `init_state`, as one compiled program instead of hundreds of small ones."""
 
-    Args:
-      model: maps images to logits, called with `train=False` here.
-      tx: see `cnnlab.train.make_optimizer`.
-      image_shape: height, width, channels.
-      seed: of the run.
-      ema: keep a moving average of the parameters.
-    """
-
+    # The seed is an argument, so that all seeds share one entry of the compilation cache.
     def init(seed: jax.Array) -> TrainState:
-        image = jnp.zeros((1, *image_shape), jnp.float32)
-        rng = jax.random.PRNGKey(seed)
-        init_rng = jax.random.fold_in(rng, INIT)
-        variables: Mapping[str, PyTree] = model.init(init_rng, image, train=False)
-        collections = dict(variables)
-        params = collections.pop("params")
-        return TrainState(
-            step=jnp.zeros((), jnp.int32),
-            params=params,
-            collections=collections,
-            opt_state=tx.init(params),
-            # A copy: the step donates its buffers, and one buffer cannot be donated twice.
-            ema_params=jax.tree.map(jnp.copy, params) if ema else None,
-            rng=rng,
-        )
+        return init_state(model, tx, seed, image_shape=image_shape, ema=ema)
 
-    # One compiled program instead of hundreds of small ones. It runs once, and on CPU compiling the
-    # random numbers of a ResNet-18 took 5.7 s with LLVM's optimizations and 2.2 s without. The seed
-    # is an argument, so that all seeds share one entry of the compilation cache.
+    # It runs once: on CPU, compiling a ResNet-18's random numbers took 5.7 s with LLVM's
+    # optimizations and 2.2 s without.
     cpu = jax.default_backend() == "cpu"
     options = {"xla_backend_optimization_level": 0} if cpu else None
     return jax.jit(init, compiler_options=options)(jnp.uint32(seed))

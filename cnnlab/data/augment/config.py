@@ -87,5 +87,7 @@ def check(config: AugmentConfig) -> None:
                 f"augment.{name}=({first}, {second}) must be two rising numbers above 0, at most "
                 f"{high:g}."
             )
+    if config.pad_mode not in ("zero", "reflect"):
+        raise UserError(f"augment.pad_mode={config.pad_mode!r} must be 'zero' or 'reflect'.")
     if config.pad_crop and config.random_resized_crop:
         raise UserError("augment.pad_crop and augment.random_resized_crop exclude each other.")

@@ -86,7 +86,9 @@ def affine(images: jax.Array, matrices: jax.Array, shifts: jax.Array) -> jax.Arr
     center = jnp.array([[(height - 1) / 2], [(width - 1) / 2]])
 
     def sample(image: jax.Array, matrix: jax.Array, shift: jax.Array) -> jax.Array:
-        y, x = matrix @ (positions - center) + center + shift[:, None]
+        # The default precision of accelerators is coarser than a pixel of a large image.
+        moved = jnp.matmul(matrix, positions - center, precision="highest")
+        y, x = moved + center + shift[:, None]
         y, x = jnp.clip(y, 0, height - 1), jnp.clip(x, 0, width - 1)
         top, left = jnp.floor(y).astype(jnp.int32), jnp.floor(x).astype(jnp.int32)
         bottom, right = jnp.minimum(top + 1, height - 1), jnp.minimum(left + 1, width - 1)
@@ -115,7 +117,7 @@ def affine_matrices(
     # Sampling positions move against the content: each factor is the inverse of the motion.
     rotation = jnp.stack([jnp.stack([cos, sin], -1), jnp.stack([-sin, cos], -1)], -2)
     shear = jnp.stack([jnp.stack([one, -shear_rows], -1), jnp.stack([-shear_columns, one], -1)], -2)
-    return rotation @ shear / factors[:, None, None]
+    return jnp.matmul(rotation, shear, precision="highest") / factors[:, None, None]
 
 
 def random_affine(

@@ -1,7 +1,8 @@
 """RandAugment (Cubuk et al. 2020, arXiv:1909.13719): random operations of one strength.
 
 The 14 operations of the paper's list, with the ranges of torchvision 0.28. Deviations: pixels
-outside of the image repeat its edge instead of being black.
+outside of the image repeat its edge instead of being black, and solarize inverts nothing at
+magnitude 0 (the paper's threshold of 256; 255 would turn white to black).
 """
 
 import jax
@@ -65,7 +66,7 @@ def apply_operations(
     )
     factors = 1.0 + 0.9 * signed
     bits = jnp.broadcast_to(8 - jnp.round(4.0 * jnp.asarray(strength)), (batch,))
-    thresholds = jnp.broadcast_to(1.0 - jnp.asarray(strength), (batch,))
+    thresholds = jnp.broadcast_to((256.0 / 255.0) * (1.0 - jnp.asarray(strength)), (batch,))
     results = {
         **dict.fromkeys(_GEOMETRIC, affine(images, matrices, shifts)),
         "identity": images,

@@ -1,0 +1,61 @@
+"""PyTorch twins of the networks that `train_step.py` times: same layers, same parameter counts."""
+
+import torch
+from torch import nn
+
+
+def lenet(activation: type[nn.Module], pool: type[nn.Module]) -> nn.Module:
+    """LeNet on 28x28x1 images, as `cnnlab/models/lenet.py` has it; 61,706 parameters."""
+    return nn.Sequential(
+        nn.Conv2d(1, 6, 5, padding=2),
+        activation(),
+        pool(2),
+        nn.Conv2d(6, 16, 5),
+        activation(),
+        pool(2),
+        nn.Flatten(),
+        nn.Linear(400, 120),
+        activation(),
+        nn.Linear(120, 84),
+        activation(),
+        nn.Linear(84, 10),
+    )
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions and a shortcut."""
+
+    def __init__(self, inputs: int, features: int, stride: int):
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, features, 3, stride, 1, bias=False)
+        self.norm1 = nn.BatchNorm2d(features)
+        self.conv2 = nn.Conv2d(features, features, 3, 1, 1, bias=False)
+        self.norm2 = nn.BatchNorm2d(features)
+        self.relu = nn.ReLU(inplace=True)
+        self.shortcut = nn.Identity()
+        if stride != 1 or inputs != features:
+            self.shortcut = nn.Sequential(
+                nn.Conv2d(inputs, features, 1, stride, bias=False), nn.BatchNorm2d(features)
+            )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Maps [batch, inputs, h, w] to [batch, features, h / stride, w / stride]."""
+        y = self.relu(self.norm1(self.conv1(x)))
+        return self.relu(self.norm2(self.conv2(y)) + self.shortcut(x))
+
+
+def resnet18_cifar() -> nn.Module:
+    """ResNet-18 with a 3x3 stem on 32x32x3 images; 11,173,962 parameters."""
+    layers = [nn.Conv2d(3, 64, 3, 1, 1, bias=False), nn.BatchNorm2d(64), nn.ReLU(inplace=True)]
+    inputs = 64
+    for features, stride in ((64, 1), (128, 2), (256, 2), (512, 2)):
+        layers += [BasicBlock(inputs, features, stride), BasicBlock(features, features, 1)]
+        inputs = features
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(512, 10))
+
+
+MODELS = {
+    "lenet": lambda: lenet(nn.Sigmoid, nn.AvgPool2d),
+    "lenet_relu": lambda: lenet(nn.ReLU, nn.MaxPool2d),
+    "resnet18": resnet18_cifar,
+}

@@ -1,0 +1,20 @@
+"""LeNet on Fashion-MNIST."""
+
+from cnnlab.config import AugmentConfig, Config, DataConfig, ModelConfig, OptimizerConfig
+
+
+def get_config() -> Config:
+    return Config(
+        epochs=20.0,
+        batch_size=128,
+        log_every_steps=100,
+        data=DataConfig(name="fashion_mnist", validation_fraction=0.05),
+        augment=AugmentConfig(flip=True),
+        model=ModelConfig(name="lenet_relu"),
+        optimizer=OptimizerConfig(
+            name="sgd",
+            learning_rate=0.05,
+            weight_decay=5e-4,
+            options={"momentum": 0.9, "nesterov": True},
+        ),
+    )

@@ -1,4 +1,12 @@
-"""LeNet on Fashion-MNIST."""
+"""LeNet on Fashion-MNIST.
+
+Test accuracy 91.28 % (seed 0), 239 s of training on a 2-core CPU that other work shared:
+
+    python launch.py prepare --dataset=fashion_mnist
+    python launch.py train --config=lenet_fashion_mnist
+
+The weights are those of the best epoch on 5 % of the training split.
+"""
 
 from cnnlab.config import AugmentConfig, Config, DataConfig, ModelConfig, OptimizerConfig
 

@@ -8,8 +8,9 @@ import importlib
 import os
 import shutil
 import sys
+from pathlib import Path
 
-from absl import flags
+from absl import flags, logging
 
 from cnnlab.cli.config_flags import split_overrides
 from cnnlab.cli.help import command_help, program_help
@@ -30,6 +31,8 @@ def main(argv: list[str]) -> int:
     A user's mistake is one sentence on standard error and status 1; a run stopped by a signal has
     saved its state, and the status is 128 plus the signal's number, as shells have it.
     """
+    # What libraries warn of is noise to a user; what a run has to say goes through its display.
+    logging.set_verbosity(logging.ERROR)
     name, rest = (argv[1], argv[2:]) if len(argv) > 1 else ("train", [])
     if name.startswith("-") and name not in _HELP:
         name, rest = "train", argv[1:]
@@ -75,9 +78,9 @@ def _run_command(name: str, rest: list[str]) -> int:
 
 
 def _storage_error(error: OSError) -> str:
-    place = error.filename or os.getcwd()
-    folder = os.path.dirname(os.path.abspath(place))
-    while not os.path.isdir(folder):
-        folder = os.path.dirname(folder)
-    free = shutil.disk_usage(folder).free / 2**20
-    return f"{place}: {error.strerror} ({free:.0f} MiB free)."
+    # A write that fails half-way does not know its file's name; relative runs are below here.
+    place = Path(error.filename or ".").absolute()
+    there = next(path for path in (place, *place.parents) if path.exists())
+    free = shutil.disk_usage(there).free / 2**20
+    what = f"{place}: " if error.filename else ""
+    return f"{what}{error.strerror} ({free:.0f} MiB free on the disk of {there})."

@@ -38,7 +38,7 @@ def load(
 
     >>> dataset = load("digits")
     >>> dataset.splits["train"].images.shape
-    (1294, 28, 28, 1)
+    (1295, 28, 28, 1)
 
     Raises:
       UserError: an unknown name, or data that cannot be had or read.

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-import matplotlib.ticker
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -45,12 +44,12 @@ def plot_curves(rows: Sequence[dict[str, Any]], *, title: str = "") -> Figure:
                     axis.plot(*zip(*points, strict=True), color=color, label=split, **style)
             axis.set_title(label)
         axes[0, 0].set_yscale("log")
-        axes[0, 0].yaxis.set_major_formatter(
-            matplotlib.ticker.LogFormatter(minor_thresholds=(2, 1))
-        )
-        axes[0, 0].yaxis.set_minor_formatter(
-            matplotlib.ticker.LogFormatter(minor_thresholds=(2, 1))
-        )
+        for formatter in (
+            axes[0, 0].yaxis.set_major_formatter,
+            axes[0, 0].yaxis.set_minor_formatter,
+        ):
+            formatter("{x:g}")
+        axes[0, 0].tick_params(which="minor", labelsize=8)
         axes[0, 1].legend(loc="lower right")
         for axis in axes[1]:
             axis.set_xlabel("epoch")

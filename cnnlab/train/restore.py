@@ -1,6 +1,7 @@
 """A trained run as functions: its network, its weights, and what it knows of its data."""
 
 import dataclasses
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -51,12 +52,19 @@ class TrainedRun:
         return predict
 
 
-def load_run(workdir: str | Path, checkpoint: str | int = "best") -> TrainedRun:
+def _warn(text: str) -> None:
+    print(f"warning: {text}", file=sys.stderr)
+
+
+def load_run(
+    workdir: str | Path, checkpoint: str | int = "best", *, report: Callable[[str], None] = _warn
+) -> TrainedRun:
     """Loads the weights of a run; nothing in its folder is changed.
 
     Args:
       workdir: the run's folder.
       checkpoint: `best`, `latest` or a step.
+      report: is told of damaged checkpoints that were passed over; by default on standard error.
 
     Raises:
       UserError: no run, no such checkpoint, or none that is undamaged.
@@ -70,7 +78,7 @@ def load_run(workdir: str | Path, checkpoint: str | int = "best") -> TrainedRun:
         raise UserError(f"--checkpoint='{checkpoint}' must be best, latest or a step.")
     shapes = {"state": setup.abstract_state(), "window": setup.zero_window()}
     target = make_parallel("jit", 1).abstract(shapes)
-    step, carry, _ = CheckpointReader(folder.path).restore(target, checkpoint)
+    step, carry, _ = CheckpointReader(folder.path, report=report).restore(target, checkpoint)
     return TrainedRun(setup, carry["state"].variables, step)
 
 

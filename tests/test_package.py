@@ -1,0 +1,94 @@
+"""The package as a whole: every module imports, imports run one way, every experiment trains."""
+
+import ast
+import importlib
+import pkgutil
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+import cnnlab
+from cnnlab.config import apply_overrides, experiment_names, load_experiment, validate
+from cnnlab.data import ArraySource, Dataset, DatasetInfo
+from cnnlab.train import make_setup
+from cnnlab.train.parallel import make_parallel
+
+ROOT = Path(cnnlab.__file__).parent
+MODULES = [m.name for m in pkgutil.walk_packages([str(ROOT)], "cnnlab.")]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_module_imports_and_says_what_it_is(name):
+    module = importlib.import_module(name)
+    empty = not Path(module.__file__).read_text().strip()
+    assert module.__doc__ or empty
+
+
+# What each package may import; everything may import errors.
+ALLOWED = {
+    "errors": set(),
+    "nn": set(),
+    "models": {"nn"},
+    "data": set(),
+    "tasks": set(),
+    "config": {"data"},
+    "train": {"config", "data", "models", "tasks"},
+    "analysis": {"models", "nn", "train"},
+    "report": {"train", "tasks", "analysis"},
+}
+
+
+@pytest.mark.parametrize("package", ALLOWED)
+def test_imports_run_one_way(package):
+    files = [ROOT / "errors.py"] if package == "errors" else (ROOT / package).rglob("*.py")
+    for path in files:
+        for node in ast.walk(ast.parse(path.read_text())):
+            module = getattr(node, "module", None) or ""
+            if isinstance(node, ast.ImportFrom) and module.startswith("cnnlab."):
+                imported = module.split(".")[1]
+                assert imported in ALLOWED[package] | {package, "errors"}, f"{path}: {module}"
+
+
+def stand_in(config):
+    """Random images of the shape that the experiment's data set has."""
+    name = config.data.name
+    side, channels = {"digits": (28, 1), "fashion_mnist": (28, 1), "cifar10": (32, 3)}[name]
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (40, side, side, channels), np.uint8)
+    source = ArraySource(images, rng.integers(0, 10, 40))
+    info = DatasetInfo(name, tuple("0123456789"), (side, side, channels), {"train": 40_000},
+                       (0.5,) * channels, (0.25,) * channels)  # fmt: skip
+    return Dataset(info, {"train": source, "test": source})
+
+
+@pytest.mark.parametrize("name", experiment_names())
+def test_experiment_trains_two_steps(name):
+    """With its own network, augmentation and optimizer, on a small batch of random images."""
+    config = apply_overrides(load_experiment(name), {"batch_size": 4})
+    validate(config)
+    dataset = stand_in(config)
+    setup = make_setup(config, dataset.info)
+    parallel = make_parallel("jit", 1)
+    step = parallel.compile_train(lambda state, batch: setup.train_step()(state, batch)[0])
+    source = dataset.splits["train"]
+    state = setup.create_state()
+    before = jax.device_get(state.params)
+    for _ in range(2):
+        batch = {
+            "image": source.images[:4],
+            "label": source.labels[:4],
+            "mask": np.ones(4, np.float32),
+        }
+        state = step(state, batch)
+    assert int(state.step) == 2
+    for old, new in zip(jax.tree.leaves(before), jax.tree.leaves(state.params), strict=True):
+        assert np.isfinite(new).all()
+        if old.ndim > 1:
+            assert np.abs(new - old).max() > 0
+
+
+def test_experiment_says_what_it_is():
+    for name, path in experiment_names().items():
+        assert ast.get_docstring(ast.parse(path.read_text())), name

@@ -1,0 +1,41 @@
+"""The displays: plain lines for logs, a live bar for terminals."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from cnnlab.train.display import LiveDisplay, PlainDisplay
+
+TRAIN = {"step": 50, "epoch": 0.5, "split": "train", "loss": 1.25, "accuracy": 0.5,
+         "images_per_second": 1234.0}  # fmt: skip
+EVAL = {"step": 100, "epoch": 1.0, "split": "validation", "loss": 0.75, "accuracy": 0.875}
+
+
+def show(display):
+    display.note("hello")
+    display.start(0, 100)
+    display.train(TRAIN)
+    display.evaluation(EVAL, best=True)
+    display.stop()
+
+
+def test_plain(capsys):
+    show(PlainDisplay())
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "hello"
+    assert lines[1].startswith(
+        "step 50/100  epoch 0.50  loss 1.2500  accuracy 50.00 %  1234 images"
+    )
+    assert "left" in lines[1]
+    assert lines[2] == "step 100/100  validation: loss 0.7500  accuracy 87.50 %  (best so far)"
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_live(width):
+    out = io.StringIO()
+    show(LiveDisplay(Console(file=out, force_terminal=True, width=width)))
+    text = out.getvalue()
+    assert "hello" in text
+    assert "validation" in text
+    assert "100/100" in text

@@ -20,6 +20,7 @@ class Records:
     def __init__(self, metrics: Path, tensorboard: Path, *, after_step: int = 0):
         """Opens the files for a run that continues after `after_step`; later rows are dropped."""
         rows = [row for row in read_rows(metrics) if row["step"] <= after_step]
+        self._written = {(row["step"], row["split"]) for row in rows}
         temporary = metrics.with_suffix(".tmp")
         temporary.write_text("".join(json.dumps(row) + "\n" for row in rows))
         temporary.replace(metrics)
@@ -28,7 +29,13 @@ class Records:
         self._events = SummaryWriter(str(tensorboard), purge_step=after_step + 1)
 
     def write(self, row: Row) -> None:
-        """Appends one row."""
+        """Appends one row, unless that split has one at that step already.
+
+        A run that was killed after its last evaluation computes the same numbers again.
+        """
+        if (row["step"], row["split"]) in self._written:
+            return
+        self._written.add((row["step"], row["split"]))
         self._file.write(json.dumps(row) + "\n")
         self._file.flush()
         for name, value in row.items():

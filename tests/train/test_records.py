@@ -21,6 +21,16 @@ def test_resumed_run_drops_later_rows(tmp_path):
     assert [r["step"] for r in read_rows(metrics)] == [5, 10, 12]
 
 
+def test_row_that_is_there_already(tmp_path):
+    records = Records(tmp_path / "metrics.jsonl", tmp_path / "events")
+    records.write(row(1))
+    records.close()
+    again = Records(tmp_path / "metrics.jsonl", tmp_path / "events", after_step=1)
+    again.write(row(1))
+    again.close()
+    assert read_rows(tmp_path / "metrics.jsonl") == [row(1)]
+
+
 def test_rows_are_there_before_close(tmp_path):
     records = Records(tmp_path / "metrics.jsonl", tmp_path / "events")
     records.write(row(1))

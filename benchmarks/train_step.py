@@ -164,8 +164,8 @@ def measure(name: str, pythons: dict[str, str], rounds: int, quick: bool) -> dic
     """Times all sides on one network, in turns.
 
     Returns:
-      For each side `images_per_second` (one value a round), `first_step_seconds` (imports, weights,
-      compilation and one step), `peak_mib`; and `ratio`, cnnlab's speed over PyTorch's, one a round.
+      For each side `images_per_second` (one value a round), `first_step_seconds` (imports,
+      weights, compilation, one step), `peak_mib`; and `ratio`, our speed over theirs, by round.
     """
     batch_size, shape, steps = NETWORKS[name]
     if quick:

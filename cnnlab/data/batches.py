@@ -7,7 +7,7 @@ import numpy as np
 from absl import flags
 
 from cnnlab.data.order import batch_indices, share_size
-from cnnlab.data.source import ArraySource, Example, Source
+from cnnlab.data.source import ArraySource, Source
 
 Batch = dict[str, np.ndarray]
 

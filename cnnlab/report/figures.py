@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from cnnlab.report.style import BLUE, GREEN, GREY, ORANGE, RED, figure_style
 from cnnlab.tasks import per_class_accuracy
@@ -44,12 +45,9 @@ def plot_curves(rows: Sequence[dict[str, Any]], *, title: str = "") -> Figure:
                     axis.plot(*zip(*points, strict=True), color=color, label=split, **style)
             axis.set_title(label)
         axes[0, 0].set_yscale("log")
-        for formatter in (
-            axes[0, 0].yaxis.set_major_formatter,
-            axes[0, 0].yaxis.set_minor_formatter,
-        ):
-            formatter("{x:g}")
-        axes[0, 0].tick_params(which="minor", labelsize=8)
+        axes[0, 0].yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes[0, 0].yaxis.set_major_formatter("{x:g}")
+        axes[0, 0].yaxis.set_minor_formatter(NullFormatter())
         axes[0, 1].legend(loc="lower right")
         for axis in axes[1]:
             axis.set_xlabel("epoch")

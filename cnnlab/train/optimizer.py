@@ -26,9 +26,12 @@ def _factories() -> dict[str, Callable[..., optax.GradientTransformation]]:
                 continue
             if not inspect.isfunction(function):
                 continue
-            parameters = inspect.signature(function).parameters.values()
-            required = [p.name for p in parameters if p.default is p.empty and p.kind in _PLAIN]
-            if required == ["learning_rate"]:
+            parameters = inspect.signature(function).parameters
+            required = [
+                p.name for p in parameters.values() if p.default is p.empty and p.kind in _PLAIN
+            ]
+            # adafactor's learning rate has a default, and is meant all the same.
+            if "learning_rate" in parameters and required in ([], ["learning_rate"]):
                 found[name] = function
     return found
 

@@ -62,7 +62,7 @@ def test_classes_directly_in_the_path_are_split(tmp_path):
     splits = load(f"folder:{tmp_path}").splits
     counts = {split: np.bincount(source.labels).tolist() for split, source in splits.items()}
     assert counts == {"train": [14, 22, 7], "test": [4, 6, 2], "validation": [2, 2, 1]}
-    everything = sum((values(source) for source in splits.values()), [])
+    everything = [value for source in splits.values() for value in values(source)]
     assert sorted(everything) == list(range(60))
     again = load(f"folder:{tmp_path}").splits
     for split in splits:

@@ -1,0 +1,111 @@
+"""The convolution of few channels, and the layer around it, against lax and flax."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+
+from cnnlab.nn.conv import Conv, conv_general_dilated
+
+NHWC = ("NHWC", "HWIO", "NHWC")
+
+
+def data(shape, kernel, features, dtype=jnp.float32):
+    rng = np.random.default_rng(0)
+    x = jnp.asarray(rng.normal(size=shape), dtype)
+    return x, jnp.asarray(rng.normal(size=(*kernel, shape[-1], features)), dtype)
+
+
+def value_and_grads(conv, x, kernel, strides, padding):
+    def loss(x, kernel):
+        y = conv(x, kernel, strides, padding, dimension_numbers=NHWC)
+        # Weights that tell every output apart.
+        return (y * jnp.cos(jnp.arange(y.size).reshape(y.shape))).sum(), y
+
+    (_, y), grads = jax.jit(jax.value_and_grad(loss, argnums=(0, 1), has_aux=True))(x, kernel)
+    return (y, *grads)
+
+
+CASES = [
+    ((2, 12, 12, 1), (5, 5), 6, (1, 1), ((2, 2), (2, 2))),
+    ((2, 14, 13, 6), (5, 5), 16, (1, 1), "VALID"),
+    ((1, 9, 11, 3), (3, 3), 64, (1, 1), "SAME"),
+    ((2, 17, 16, 3), (7, 7), 8, (2, 2), ((3, 3), (3, 3))),
+    ((2, 8, 9, 2), (2, 3), 5, (2, 1), ((0, 1), (2, 0))),
+    ((1, 7, 40, 8), (1, 1), 3, (1, 1), "VALID"),
+    ((1, 6, 64, 4), (4, 6), 40, (3, 3), "SAME"),
+    ((3, 5, 5, 1), (5, 5), 120, (1, 1), "VALID"),
+]
+
+
+@pytest.mark.parametrize(("shape", "kernel", "features", "strides", "padding"), CASES)
+def test_equals_lax_forward_and_backward(shape, kernel, features, strides, padding):
+    x, k = data(shape, kernel, features)
+    ours = value_and_grads(conv_general_dilated, x, k, strides, padding)
+    theirs = value_and_grads(lax.conv_general_dilated, x, k, strides, padding)
+    for one, other in zip(ours, theirs, strict=True):
+        assert one.shape == other.shape
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5 * np.abs(other).max())
+
+
+def test_no_convolution_is_left_where_channels_are_few():
+    """The form is really another one: the test above would pass by calling lax, too."""
+    x, k = data((2, 8, 8, 3), (3, 3), 4)
+    few = jax.make_jaxpr(lambda: conv_general_dilated(x, k, (1, 1), "SAME", None, None, NHWC))()
+    assert "conv_general_dilated" not in str(few)
+    x, k = data((2, 8, 8, 16), (3, 3), 4)
+    many = jax.make_jaxpr(lambda: conv_general_dilated(x, k, (1, 1), "SAME", None, None, NHWC))()
+    assert "conv_general_dilated" in str(many)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"feature_group_count": 2}, {"rhs_dilation": (2, 2)}, {"lhs_dilation": (2, 2)},
+     {"preferred_element_type": jnp.float32}],
+)  # fmt: skip
+def test_other_convolutions_are_laxs(options):
+    x, k = data((2, 8, 8, 4), (3, 3), 4)
+    k = k[:, :, : 4 // options.get("feature_group_count", 1)]
+    arguments = (x, k, (1, 1), ((1, 1), (1, 1)))
+    np.testing.assert_array_equal(
+        conv_general_dilated(*arguments, dimension_numbers=NHWC, **options),
+        lax.conv_general_dilated(*arguments, dimension_numbers=NHWC, **options),
+    )
+
+
+@pytest.mark.parametrize("channels", [1, 8, 9])
+@pytest.mark.parametrize("padding", ["SAME", "VALID", "CIRCULAR", 1])
+def test_layer_equals_flax(channels, padding):
+    x, _ = data((2, 10, 11, channels), (3, 3), 5)
+    ours, theirs = (layer(5, (3, 3), strides=2, padding=padding) for layer in (Conv, nn.Conv))
+    variables = theirs.init(jax.random.key(0), x)
+    found = ours.init(jax.random.key(0), x)
+    assert jax.tree.map(jnp.shape, found) == jax.tree.map(jnp.shape, variables)
+    np.testing.assert_allclose(
+        ours.apply(variables, x), theirs.apply(variables, x), rtol=1e-5, atol=1e-5
+    )
+
+
+def test_bfloat16():
+    x, k = data((2, 8, 8, 3), (3, 3), 4, jnp.bfloat16)
+    ours = conv_general_dilated(x, k, (1, 1), "SAME", dimension_numbers=NHWC)
+    theirs = lax.conv_general_dilated(x, k, (1, 1), "SAME", dimension_numbers=NHWC)
+    assert ours.dtype == jnp.bfloat16
+    scale = np.abs(np.float32(theirs)).max()
+    np.testing.assert_allclose(np.float32(ours), np.float32(theirs), atol=0.02 * scale)
+
+
+def test_vmap_over_kernels_and_second_derivative():
+    x, k = data((1, 6, 6, 2), (3, 3), 2)
+    kernels = jnp.stack([k, 2 * k])
+
+    def conv(k):
+        return conv_general_dilated(x, k, (1, 1), "SAME", dimension_numbers=NHWC)
+
+    outputs = jax.vmap(conv)(kernels)
+    np.testing.assert_allclose(outputs[1], 2 * outputs[0], rtol=1e-5, atol=1e-5)
+    curvature = jax.jvp(jax.grad(lambda k: jnp.square(conv(k)).sum()), (k,), (k,))[1]
+    gradient = jax.grad(lambda k: jnp.square(conv(k)).sum())(k)
+    np.testing.assert_allclose(curvature, gradient, rtol=1e-4, atol=1e-3)  # a quadratic form

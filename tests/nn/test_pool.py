@@ -1,0 +1,39 @@
+"""Max pooling against flax's, forward and backward."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from cnnlab.nn.pool import max_pool
+
+CASES = [
+    ((2, 8, 8, 3), (2, 2), (2, 2), "VALID"),
+    ((2, 9, 7, 3), (2, 2), (2, 2), "VALID"),  # a row and a column are left over
+    ((1, 9, 10, 2), (3, 2), (3, 2), "VALID"),
+    ((2, 9, 9, 3), (3, 3), (2, 2), ((1, 1), (1, 1))),
+    ((2, 9, 9, 3), (2, 2), (2, 2), "SAME"),
+    ((2, 5, 5, 3), (2, 2), None, "VALID"),
+]
+
+
+@pytest.mark.parametrize(("shape", "window", "strides", "padding"), CASES)
+def test_equals_flax(shape, window, strides, padding):
+    x = jnp.asarray(np.random.default_rng(0).normal(size=shape), jnp.float32)
+
+    def run(pool):
+        def loss(x):
+            y = pool(x, window, strides=strides, padding=padding)
+            return (y * jnp.cos(jnp.arange(y.size).reshape(y.shape))).sum(), y
+
+        return jax.grad(loss, has_aux=True)(x)
+
+    for one, other in zip(run(max_pool), run(nn.max_pool), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_ties_share_the_gradient():
+    grad = jax.grad(lambda x: max_pool(x, (2, 2), strides=(2, 2)).sum())(jnp.ones((1, 2, 2, 1)))
+    assert grad.sum() == 1
+    assert (grad > 0).all()

@@ -12,6 +12,7 @@ memory do not meet; they take turns, round by round, so that other work on the m
 import importlib.util
 import json
 import os
+import pathlib
 import resource
 import statistics
 import subprocess
@@ -129,11 +130,14 @@ class Worker:
     """A child process that times one side of one network."""
 
     def __init__(self, python: str, side: str):
+        root = pathlib.Path(__file__).resolve().parent.parent
+        paths = [str(root), os.environ.get("PYTHONPATH", "")]  # times this checkout
         self._process = subprocess.Popen(
             [python, os.path.abspath(__file__), f"--worker={side}"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
         )
 
     def ask(self, **request: object) -> dict[str, float]:

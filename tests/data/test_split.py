@@ -39,5 +39,5 @@ def test_loading_few_leaves_the_other_splits_alone():
 
 
 def test_none_is_refused():
-    with pytest.raises(UserError, match="data.train_examples_per_class=0 must be greater than 0"):
+    with pytest.raises(UserError, match="per_class=0 must be greater than 0"):
         validate(Config(data=DataConfig(train_examples_per_class=0)))

@@ -35,7 +35,8 @@ ALLOWED = {
     "data": set(),
     "tasks": set(),
     "config": {"data"},
-    "train": {"config", "data", "models", "tasks"},
+    "pretrained": {"models", "nn"},
+    "train": {"config", "data", "models", "pretrained", "tasks"},
     "classical": {"config", "data", "tasks", "train"},
     "analysis": {"models", "nn", "train"},
     "report": {"train", "tasks", "analysis"},
@@ -56,7 +57,14 @@ def test_imports_run_one_way(package):
 def stand_in(config):
     """Random images of the shape that the experiment's data set has."""
     name = config.data.name
-    side, channels = {"digits": (28, 1), "fashion_mnist": (28, 1), "cifar10": (32, 3)}[name]
+    shapes = {
+        "digits": (28, 1),
+        "mnist": (28, 1),
+        "fashion_mnist": (28, 1),
+        "cifar10": (32, 3),
+        "folder:images": (64, 3),
+    }
+    side, channels = shapes[name]
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (40, side, side, channels), np.uint8)
     source = ArraySource(images, rng.integers(0, 10, 40))
@@ -82,8 +90,12 @@ def test_classical_experiment_is_fitted(name, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", [name for name, baseline in EXPERIMENTS.items() if not baseline])
 def test_experiment_trains_two_steps(name):
-    """With its own network, augmentation and optimizer, on a small batch of random images."""
-    config = apply_overrides(load_experiment(name), {"batch_size": 4})
+    """With its own network, augmentation and optimizer, on a small batch of random images.
+
+    Weights that it starts from are left out: they are another run's, or not on this machine.
+    """
+    overrides = {"batch_size": 4, "model.pretrained": None}
+    config = apply_overrides(load_experiment(name), overrides)
     validate(config)
     dataset = stand_in(config)
     setup = make_setup(config, dataset.info)

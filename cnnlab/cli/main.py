@@ -16,7 +16,17 @@ from cnnlab.cli.config_flags import split_overrides
 from cnnlab.cli.help import command_help, program_help
 from cnnlab.errors import UserError, did_you_mean
 
-COMMANDS = ("train", "eval", "predict", "summary", "list", "prepare", "find_lr")
+COMMANDS = (
+    "train",
+    "eval",
+    "predict",
+    "summary",
+    "list",
+    "prepare",
+    "find_lr",
+    "features",
+    "export",
+)
 _HELP = frozenset({"--help", "-help", "-h", "--h", "help"})
 
 

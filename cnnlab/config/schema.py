@@ -28,6 +28,9 @@ class DataConfig:
         and neither a best checkpoint nor early stopping is available.
       train_examples_per_class: train on only so many examples of each class, the same for every
         seed, chosen after the validation split is held out; unset trains on all.
+      mean: per channel, subtracted from pixels in [0, 1]. Unset takes what `model.pretrained`
+        expects, where that is known and images have three channels, else the training split's own.
+      std: likewise, what is divided by afterwards; set both or neither.
       num_workers: processes that decode images of sets too large to be held in memory.
     """
 
@@ -37,6 +40,8 @@ class DataConfig:
     manual_dir: str | None = None
     validation_fraction: float = 0.1
     train_examples_per_class: int | None = None
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
     num_workers: int = 0
 
 
@@ -47,12 +52,16 @@ class ModelConfig:
     Attributes:
       name: a name that `launch.py list models` prints.
       dtype: type of computation, `float32` or `bfloat16`; parameters stay float32.
+      pretrained: weights to start from: `timm/NAME[.TAG]`, `torchvision/NAME[.WEIGHTS]`, a file
+        (.safetensors, .pth, .pt) or the folder of a run; see docs/pretrained.md. A resumed run
+        does not read them again.
       options: options of the architecture, e.g. `stem`, `norm`, `dropout_rate`, set by
         `--config.model.options.stem=cifar`.
     """
 
     name: str = "lenet"
     dtype: Literal["float32", "bfloat16"] = "float32"
+    pretrained: str | None = None
     options: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
@@ -120,6 +129,7 @@ class FinetuneConfig:
     """How a backbone that has learned before goes on learning; see also `model.pretrained`.
 
     Attributes:
+      new_head: leave the whole head of `model.pretrained` out, also where it has as many classes.
       freeze_backbone: train the head alone. The backbone's parameters get no update, no decay and
         no gradient; its batch statistics still move unless freeze_batch_stats is set too.
       backbone_rate: learning rate of the backbone as a factor of `optimizer.learning_rate`.
@@ -129,6 +139,7 @@ class FinetuneConfig:
         another, the last first; unset trains all of them from the start.
     """
 
+    new_head: bool = False
     freeze_backbone: bool = False
     backbone_rate: float = 1.0
     freeze_batch_stats: bool = False

@@ -13,6 +13,7 @@ import numpy as np
 from cnnlab.config import Config
 from cnnlab.data import Dataset
 from cnnlab.errors import UserError
+from cnnlab.pretrained import Fit
 from cnnlab.train.checkpoint import CheckpointWriter
 from cnnlab.train.display import Display, PlainDisplay
 from cnnlab.train.evaluate import evaluate
@@ -55,6 +56,8 @@ def fit(config: Config, workdir: str | Path, *, display: Display | None = None) 
     setup = make_setup(config, dataset.info)
     # Shapes are checked before anything is written, so that a mistake leaves no run behind.
     setup.abstract_state()
+    if not folder.has_run:
+        _describe(setup.read_pretrained(), display)
     parallel = make_parallel(config.parallel, config.num_devices)
     check_divisible("batch_size", config.batch_size, parallel)
     folder.create()
@@ -70,6 +73,19 @@ def fit(config: Config, workdir: str | Path, *, display: Display | None = None) 
         folder.record_start(sys.argv)
         with _Run(setup, dataset, parallel, folder, checkpoints, display, stop) as run:
             return run.complete()
+
+
+def _describe(found: Fit | None, display: Display) -> None:
+    """Says how much of the network `model.pretrained` gives."""
+    if found is None:
+        return
+    new = ", ".join("/".join(path[1:]) for path in found.new)
+    display.note(
+        f"Starting from pretrained weights: {len(found.arrays)} arrays"
+        + (f"; new: {new}" if new else "")
+        + ("; first convolution adapted to the images' channels" if found.adapted else "")
+        + "."
+    )
 
 
 class _Run:

@@ -13,10 +13,11 @@ from cnnlab.data import Dataset, DatasetInfo, load
 from cnnlab.data.augment import make_augment, make_normalize
 from cnnlab.errors import UserError, did_you_mean
 from cnnlab.models import Classifier, create_model
+from cnnlab.pretrained import Fit, image_statistics, source_options
 from cnnlab.tasks import Classification
 from cnnlab.train.finetune import BACKBONE, make_finetune_optimizer
 from cnnlab.train.schedule import epochs_to_steps, make_schedule, total_steps
-from cnnlab.train.state import PyTree, TrainState, create_state, init_state
+from cnnlab.train.state import PyTree, TrainState, create_state, init_state, start_from
 from cnnlab.train.step import TrainStep, make_eval_step, make_train_step, zero_sums
 
 
@@ -58,15 +59,35 @@ class Setup:
     schedule: optax.Schedule
     tx: optax.GradientTransformation
 
+    @property
+    def model_options(self) -> dict[str, Any]:
+        """Options of the network: the config's, and those that the weights it starts from need."""
+        return _model_options(self.config)
+
     def create_state(self) -> TrainState:
-        """The state before the first update."""
-        return create_state(
+        """The state before the first update, with the weights of `model.pretrained` if it is set.
+
+        Raises:
+          UserError: those weights cannot be had or do not fit.
+        """
+        state = create_state(
             self.model,
             self.tx,
             image_shape=self.info.image_shape,
             seed=self.config.seed,
             ema=self.config.optimizer.ema_decay is not None,
         )
+        found = self.read_pretrained()
+        return state if found is None else start_from(state, found, self.tx)
+
+    def read_pretrained(self) -> Fit | None:
+        """What `model.pretrained` gives to this network; None where it is unset."""
+        if not self.config.model.pretrained:
+            return None
+        # Here, because that module restores runs, which are made by this one.
+        from cnnlab.train.initial import read_pretrained
+
+        return read_pretrained(self.config, self.info, self.abstract_state())
 
     def abstract_state(self) -> TrainState:
         """Shapes and types of the state; raises a `UserError` for images that do not fit."""
@@ -135,13 +156,14 @@ def make_setup(config: Config, info: DatasetInfo) -> Setup:
             f"evaluation.metric='{metric}' is not a metric of {config.task}."
             + did_you_mean(metric, task.metrics)
         )
+    info = _with_statistics(config, info)
     num_train = info.num_examples["train"]
     schedule = make_schedule(config, num_train)
     model = create_model(
         config.model.name,
         num_classes=info.num_classes,
         dtype=config.model.dtype,
-        **config.model.options,
+        **_model_options(config),
     ).clone(freeze_batch_stats=config.finetune.freeze_batch_stats)
     return Setup(
         config=config,
@@ -160,3 +182,29 @@ def make_setup(config: Config, info: DatasetInfo) -> Setup:
             num_examples=num_train,
         ),
     )
+
+
+def _model_options(config: Config) -> dict[str, Any]:
+    model = config.model
+    if not model.pretrained:
+        return model.options
+    return source_options(model.pretrained, model.name, model.options)
+
+
+def _with_statistics(config: Config, info: DatasetInfo) -> DatasetInfo:
+    """What to normalise with: what the config says, the weights expect, or the data have."""
+    mean, std = config.data.mean, config.data.std
+    channels = info.image_shape[-1]
+    if mean is None and std is None:
+        expected = config.model.pretrained and image_statistics(config.model.pretrained)
+        if not expected or channels != len(expected[0]):
+            return info
+        mean, std = expected
+    if mean is None or std is None or {len(mean), len(std)} != {channels}:
+        raise UserError(
+            f"data.mean={mean} and data.std={std} must both have {channels} values, one a channel "
+            f"of {info.name}, or both be none."
+        )
+    if min(std) <= 0:
+        raise UserError(f"data.std={std} must be greater than 0.")
+    return dataclasses.replace(info, mean=mean, std=std)

@@ -8,6 +8,8 @@ import jax.numpy as jnp
 import optax
 from flax import linen as nn
 
+from cnnlab.pretrained import Fit
+
 PyTree = Any
 
 # Streams of randomness, each folded into the run's key by its number, then by the step: no key is
@@ -96,6 +98,26 @@ def create_state(
     cpu = jax.default_backend() == "cpu"
     options = {"xla_backend_optimization_level": 0} if cpu else None
     return jax.jit(init, compiler_options=options)(jnp.uint32(seed))
+
+
+def start_from(state: TrainState, found: Fit, tx: optax.GradientTransformation) -> TrainState:
+    """The state before the first update, with weights from elsewhere in place of new ones.
+
+    Args:
+      state: see `init_state`.
+      found: what was read; what it lacks stays new.
+      tx: the optimizer; what it keeps is made anew, as it may start from the parameters.
+    """
+    variables = found.merge({"params": state.params, **state.collections})
+    # Copies: steps donate their buffers, and arrays that were read are numpy's.
+    variables = jax.tree.map(jnp.array, variables)
+    params = variables.pop("params")
+    return state.replace(
+        params=params,
+        collections=variables,
+        opt_state=jax.jit(tx.init)(params),
+        ema_params=None if state.ema_params is None else jax.tree.map(jnp.copy, params),
+    )
 
 
 def num_parameters(params: PyTree) -> int:

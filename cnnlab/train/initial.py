@@ -1,0 +1,78 @@
+"""The weights that a run starts from, where `model.pretrained` names some."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+from flax.traverse_util import flatten_dict
+
+from cnnlab.config import Config
+from cnnlab.data import DatasetInfo
+from cnnlab.errors import UserError
+from cnnlab.pretrained import (
+    Fit,
+    differing_options,
+    fit,
+    fit_weights,
+    own_tensors,
+    read_source,
+)
+from cnnlab.train.restore import load_run
+from cnnlab.train.state import TrainState
+from cnnlab.train.workdir import Workdir
+
+# Auxiliary classifiers, which an option leaves out.
+_AUXILIARY = "/head/aux"
+
+
+def read_pretrained(config: Config, info: DatasetInfo, state: TrainState) -> Fit:
+    """Reads the weights that `config.model.pretrained` names.
+
+    Args:
+      config: of the run that is about to start.
+      info: of its data.
+      state: its shapes; arrays that the source lacks, as logits of another number of classes, stay
+        as they are.
+
+    Raises:
+      UserError: weights that cannot be had or do not fit.
+    """
+    shapes = {"params": state.params, **state.collections}
+    source = config.model.pretrained
+    if Workdir(Path(source).expanduser()).has_run:
+        found = _from_run(source, config, info, shapes)
+    else:
+        found = fit_weights(read_source(source), config.model.name, config.model.options, shapes)
+    return _without_head(found) if config.finetune.new_head else found
+
+
+def _from_run(source: str, config: Config, info: DatasetInfo, shapes: dict) -> Fit:
+    """Weights of another run's best checkpoint: the backbone, and the head for as many classes."""
+    run = load_run(Path(source).expanduser())
+    name = config.model.name
+    if run.config.model.name != name:
+        raise UserError(
+            f"The run in {source} is of {run.config.model.name}, and the network is {name}: set "
+            f"model.name={run.config.model.name}."
+        )
+    differing = differing_options(name, run.setup.model_options, config.model.options)
+    if differing:
+        values = ", ".join(f"model.options.{k}={theirs}" for k, (theirs, _) in differing.items())
+        raise UserError(f"The run in {source} is another network: set {values}.")
+    stored = {"/".join(path): np.asarray(x) for path, x in flatten_dict(run.variables).items()}
+    wanted = own_tensors(shapes)
+    optional = {key for key in (*stored, *(t.key for t in wanted)) if _AUXILIARY in key}
+    if config.finetune.new_head or run.info.num_classes != info.num_classes:
+        stored = {key: array for key, array in stored.items() if not _in_head(key)}
+        optional = {tensor.key for tensor in wanted if _in_head(tensor.key)}
+    return fit(stored, wanted, what=f"The run in {source}", optional=optional)
+
+
+def _without_head(found: Fit) -> Fit:
+    head = tuple(path for path in found.arrays if path[1] == "head")
+    rest = {path: array for path, array in found.arrays.items() if path not in head}
+    return dataclasses.replace(found, arrays=rest, new=tuple(dict.fromkeys((*found.new, *head))))
+
+
+def _in_head(key: str) -> bool:
+    return key.split("/")[1] == "head"

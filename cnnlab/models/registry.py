@@ -12,10 +12,42 @@ from typing import Any
 import jax.numpy as jnp
 
 from cnnlab.errors import UserError, did_you_mean
-from cnnlab.models import lenet, mlp, resnet
+from cnnlab.models import (
+    alexnet,
+    cifar_resnet,
+    convnext,
+    densenet,
+    efficientnet,
+    googlenet,
+    lenet,
+    mlp,
+    mobilenet_v2,
+    mobilenet_v3,
+    nin,
+    regnet,
+    resnet,
+    resnet_v2,
+    vgg,
+)
 from cnnlab.models.classifier import Classifier
 
-_FAMILIES: tuple[ModuleType, ...] = (mlp, lenet, resnet)
+_FAMILIES: tuple[ModuleType, ...] = (
+    mlp,
+    lenet,
+    alexnet,
+    vgg,
+    nin,
+    googlenet,
+    resnet,
+    cifar_resnet,
+    resnet_v2,
+    densenet,
+    regnet,
+    convnext,
+    mobilenet_v2,
+    mobilenet_v3,
+    efficientnet,
+)
 
 _VARIANTS = {name: family for family in _FAMILIES for name in family.VARIANTS}
 

@@ -1,14 +1,21 @@
 """ResNet (He et al. 2015, "Deep residual learning for image recognition", arXiv:1512.03385).
 
-Deviations: the stride of a bottleneck sits in its 3x3 convolution, not in its first 1x1 ("v1.5"),
-as in torchvision, whose parameter counts these have; shortcuts that change shape are projections
-(option B of the paper). The paper starts each norm with scale 1; `zero_init_residual` starts the
-last of each block with 0 instead (Goyal et al. 2017, arXiv:1706.02677, sec. 5.1).
+- `resnet18` to `resnet152`: table 1 of the paper; and `resnet18_d2l`, as in "Dive into Deep
+  Learning" (d2l.ai), sec. 8.6: convolutions with biases, shortcuts without norm.
+- `resnext*`: the 3x3 convolution in groups (Xie et al. 2016, arXiv:1611.05431).
+- `wide_resnet*`: a 3x3 convolution twice as wide (Zagoruyko & Komodakis 2016, arXiv:1605.07146).
+- `seresnet*`, `seresnext*`: each branch ends in squeeze-and-excitation (Hu et al. 2017,
+  arXiv:1709.01507), as in timm, with at least 8 channels between its layers.
+
+Deviations: the stride of a bottleneck sits in its 3x3 convolution ("v1.5", as in torchvision);
+`stride_on=1x1` puts it into the first 1x1, as in the paper. Shortcuts that change shape are
+projections (option B); `cnnlab.models.cifar_resnet` has option A. The paper starts each norm with
+scale 1; `zero_init_residual` starts the last of each block with 0 (Goyal et al. 2017,
+arXiv:1706.02677, sec. 5.1).
 """
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Literal
 
 import flax.linen as nn
 import jax
@@ -19,19 +26,27 @@ from cnnlab.models.classifier import Classifier
 from cnnlab.models.heads import LinearHead
 from cnnlab.nn.choices import Activation, make_activation, make_norm
 from cnnlab.nn.conv import Conv
+from cnnlab.nn.conv_norm_act import he_init
 from cnnlab.nn.pool import max_pool
+from cnnlab.nn.squeeze_excite import SqueezeExcite
 
-_kernel_init = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
 
-
-class BasicBlock(nn.Module):
-    """Two 3x3 convolutions and a shortcut (arXiv:1512.03385, fig. 5 left).
+class ResidualBlock(nn.Module):
+    """What both kinds of block share: layers with the block's settings, and the shortcut.
 
     Attributes:
-      features: channels of the output.
-      stride: of the first convolution and of the shortcut.
+      features: channels of the block; see `expansion` for those of its output.
+      stride: of one of its convolutions and of the shortcut.
       norm: builds a normalization layer; the caller has already bound train/eval.
-      activation: after the first norm and after the sum.
+      activation: after each norm but the last, and after the sum.
+      groups: of the 3x3 convolution of a bottleneck.
+      group_width: of each group, in channels, at 64 features; more features scale it.
+      stride_on: convolution of a bottleneck that has the stride, `3x3` or `1x1`.
+      squeeze: channels of the output divided by those inside of the squeeze-and-excitation; 0
+        leaves it out.
+      shortcut: `projection` (1x1 convolution) or `pad` (zero channels) where the shape changes.
+      shortcut_norm: whether a norm follows the projection.
+      use_bias: of the convolutions.
       zero_init_residual: start as the identity.
     """
 
@@ -39,91 +54,112 @@ class BasicBlock(nn.Module):
     stride: int
     norm: Callable[..., nn.Module]
     activation: Activation
+    groups: int = 1
+    group_width: int = 64
+    stride_on: str = "3x3"
+    squeeze: int = 0
+    shortcut: str = "projection"
+    shortcut_norm: bool = True
+    use_bias: bool = False
     zero_init_residual: bool = False
     dtype: jnp.dtype = jnp.float32
 
     expansion = 1
 
-    @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """Maps [batch, height, width, c] to [batch, height / stride, width / stride, features]."""
-        conv = partial(Conv, use_bias=False, dtype=self.dtype, kernel_init=_kernel_init)
-        y = conv(self.features, (3, 3), self.stride, padding=1, name="conv1")(x)
-        y = self.activation(self.norm(name="norm1")(y))
-        y = conv(self.features, (3, 3), padding=1, name="conv2")(y)
-        y = _last_norm(self.norm, self.zero_init_residual, "norm2")(y)
+    def conv(
+        self, features: int, kernel: int, name: str, stride: int = 1, groups: int = 1
+    ) -> nn.Module:
+        """A convolution that keeps the size at stride 1."""
+        return Conv(
+            features,
+            (kernel, kernel),
+            stride,
+            padding=kernel // 2,
+            feature_group_count=groups,
+            use_bias=self.use_bias,
+            kernel_init=he_init,
+            dtype=self.dtype,
+            name=name,
+        )
+
+    def last_norm(self, name: str) -> nn.Module:
+        """The norm before the sum."""
+        # Only a norm with a scale can start at zero: with norm="none" there is none to set.
+        zero = {"scale_init": nn.initializers.zeros_init()} if self.zero_init_residual else {}
+        return self.norm(name=name, **zero)
+
+    def add_shortcut(self, x: jax.Array, y: jax.Array) -> jax.Array:
+        """Sum of the block's input `x`, brought to the shape of its branch `y`, and the branch."""
+        if self.squeeze:
+            hidden = max(8, y.shape[-1] // self.squeeze)
+            y = SqueezeExcite(hidden, dtype=self.dtype, name="squeeze_excite")(y)
         if y.shape != x.shape:
-            x = conv(self.features, (1, 1), self.stride, padding=0, name="shortcut_conv")(x)
-            x = self.norm(name="shortcut_norm")(x)
+            if self.shortcut == "pad":
+                missing = y.shape[-1] - x.shape[-1]
+                x = x[:, :: self.stride, :: self.stride]
+                x = jnp.pad(x, ((0, 0), (0, 0), (0, 0), (0, missing)))
+            else:
+                x = self.conv(y.shape[-1], 1, "shortcut_conv", self.stride)(x)
+                x = self.norm(name="shortcut_norm")(x) if self.shortcut_norm else x
         return self.activation(x + y)
 
 
-class BottleneckBlock(nn.Module):
-    """1x1, 3x3 and 1x1 convolution and a shortcut (arXiv:1512.03385, fig. 5 right).
+class BasicBlock(ResidualBlock):
+    """Two 3x3 convolutions and a shortcut (arXiv:1512.03385, fig. 5 left)."""
 
-    Attributes: as of `BasicBlock`; the output has four times as many channels as `features`.
-    """
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Maps [batch, height, width, c] to [batch, height / stride, width / stride, features]."""
+        y = self.conv(self.features, 3, "conv1", self.stride)(x)
+        y = self.activation(self.norm(name="norm1")(y))
+        y = self.conv(self.features, 3, "conv2")(y)
+        return self.add_shortcut(x, self.last_norm("norm2")(y))
 
-    features: int
-    stride: int
-    norm: Callable[..., nn.Module]
-    activation: Activation
-    zero_init_residual: bool = False
-    dtype: jnp.dtype = jnp.float32
+
+class BottleneckBlock(ResidualBlock):
+    """1x1, 3x3 and 1x1 convolution and a shortcut (arXiv:1512.03385, fig. 5 right)."""
 
     expansion = 4
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps [batch, height, width, c] to [batch, height/stride, width/stride, 4 * features]."""
-        conv = partial(Conv, use_bias=False, dtype=self.dtype, kernel_init=_kernel_init)
-        width = self.expansion * self.features
-        y = conv(self.features, (1, 1), padding=0, name="conv1")(x)
+        inner = self.features * self.group_width // 64 * self.groups
+        first, second = (self.stride, 1) if self.stride_on == "1x1" else (1, self.stride)
+        y = self.conv(inner, 1, "conv1", first)(x)
         y = self.activation(self.norm(name="norm1")(y))
-        y = conv(self.features, (3, 3), self.stride, padding=1, name="conv2")(y)
+        y = self.conv(inner, 3, "conv2", second, self.groups)(y)
         y = self.activation(self.norm(name="norm2")(y))
-        y = conv(width, (1, 1), padding=0, name="conv3")(y)
-        y = _last_norm(self.norm, self.zero_init_residual, "norm3")(y)
-        if y.shape != x.shape:
-            x = conv(width, (1, 1), self.stride, padding=0, name="shortcut_conv")(x)
-            x = self.norm(name="shortcut_norm")(x)
-        return self.activation(x + y)
-
-
-def _last_norm(norm: Callable[..., nn.Module], zero_init: bool, name: str) -> nn.Module:
-    # Only a norm with a scale can start at zero: with norm="none" there is none to set.
-    if zero_init:
-        return norm(name=name, scale_init=nn.initializers.zeros_init())
-    return norm(name=name)
+        y = self.conv(self.expansion * self.features, 1, "conv3")(y)
+        return self.add_shortcut(x, self.last_norm("norm3")(y))
 
 
 class ResNet(nn.Module):
-    """Stem and four stages of residual blocks.
+    """Stem and stages of residual blocks.
 
     Attributes:
       stage_sizes: blocks in each stage.
-      block: `BasicBlock` or `BottleneckBlock`.
+      block: builds a block from `features`, `stride`, `norm`, `activation`, `dtype` and `name`.
       stem: `imagenet` (7x7 stride 2, then 3x3 max pooling stride 2) or `cifar` (3x3 stride 1).
       norm: `batch`, `layer`, `group` or `none`.
       activation: between the layers.
-      zero_init_residual: start every block as the identity.
-      width: channels of the first stage; each stage doubles them.
+      width: channels of the stem; the features of a stage are `width`, and twice as many in each
+        later one.
+      use_bias: of the stem's convolution.
     """
 
     stage_sizes: Sequence[int]
-    block: type[nn.Module]
-    stem: Literal["imagenet", "cifar"] = "imagenet"
+    block: Callable[..., nn.Module]
+    stem: str = "imagenet"
     norm: str = "batch"
     activation: str = "relu"
-    zero_init_residual: bool = False
     width: int = 64
+    use_bias: bool = False
     dtype: jnp.dtype = jnp.float32
 
     @property
     def strides(self) -> tuple[int, ...]:
-        first = (2, 4) if self.stem == "imagenet" else (1,)
-        later = len(self.stage_sizes) - 1
-        return (*first, *(first[-1] * 2**stage for stage in range(1, later + 1)))
+        return stage_strides(self.stem, len(self.stage_sizes))
 
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool) -> tuple[jax.Array, ...]:
@@ -133,16 +169,12 @@ class ResNet(nn.Module):
         """
         norm = make_norm(self.norm, train=train, dtype=self.dtype)
         activation = make_activation(self.activation)
-        conv = partial(Conv, use_bias=False, dtype=self.dtype, kernel_init=_kernel_init)
+        x = stem_conv(self.stem, self.width, use_bias=self.use_bias, dtype=self.dtype)(images)
+        x = activation(norm(name="stem_norm")(x))
         maps = []
         if self.stem == "imagenet":
-            x = conv(self.width, (7, 7), 2, padding=3, name="stem_conv")(images)
-            x = activation(norm(name="stem_norm")(x))
             maps.append(x)
-            x = max_pool(x, (3, 3), strides=(2, 2), padding=((1, 1), (1, 1)))
-        else:
-            x = conv(self.width, (3, 3), padding=1, name="stem_conv")(images)
-            x = activation(norm(name="stem_norm")(x))
+            x = max_pool(x, (3, 3), (2, 2), ((1, 1), (1, 1)))
         for stage, size in enumerate(self.stage_sizes, start=1):
             for number in range(1, size + 1):
                 x = self.block(
@@ -150,7 +182,6 @@ class ResNet(nn.Module):
                     stride=2 if stage > 1 and number == 1 else 1,
                     norm=norm,
                     activation=activation,
-                    zero_init_residual=self.zero_init_residual,
                     dtype=self.dtype,
                     name=f"stage{stage}_block{number}",
                 )(x)
@@ -158,12 +189,55 @@ class ResNet(nn.Module):
         return tuple(maps)
 
 
+def stem_conv(stem: str, width: int, *, use_bias: bool = False, dtype: jnp.dtype) -> nn.Module:
+    """The first convolution: 7x7 of stride 2 for `imagenet`, 3x3 for `cifar`."""
+    kernel, stride = (7, 2) if stem == "imagenet" else (3, 1)
+    return Conv(
+        width,
+        (kernel, kernel),
+        stride,
+        padding=kernel // 2,
+        use_bias=use_bias,
+        kernel_init=he_init,
+        dtype=dtype,
+        name="stem_conv",
+    )
+
+
+def stage_strides(stem: str, stages: int) -> tuple[int, ...]:
+    """Strides of the stem's map, where it is pooled afterwards, and of each stage's."""
+    first = (2, 4) if stem == "imagenet" else (1,)
+    return (*first, *(first[-1] * 2**stage for stage in range(1, stages)))
+
+
+def check_stem(stem: str) -> tuple[int, str]:
+    """Smallest image and what to do about smaller ones; raises a `UserError` for another name."""
+    if stem not in ("imagenet", "cifar"):
+        raise UserError(f"Unknown stem '{stem}': choose imagenet (7x7/2) or cifar (3x3/1).")
+    # Below 33 pixels the imagenet stem leaves the last stage one pixel: it would run, and learn
+    # little. That is a silent loss; ask for the cifar stem instead.
+    return (33, ", or model.options.stem=cifar") if stem == "imagenet" else (8, "")
+
+
+_BASIC = {"bottleneck": False}
+_RESNEXT = {"groups": 32, "group_width": 4}
+_SIZES = {
+    "18": _BASIC | {"stage_sizes": (2, 2, 2, 2)},
+    "34": _BASIC | {"stage_sizes": (3, 4, 6, 3)},
+    "50": {"stage_sizes": (3, 4, 6, 3)},
+    "101": {"stage_sizes": (3, 4, 23, 3)},
+    "152": {"stage_sizes": (3, 8, 36, 3)},
+}
 VARIANTS = {
-    "resnet18": {"block": BasicBlock, "stage_sizes": (2, 2, 2, 2)},
-    "resnet34": {"block": BasicBlock, "stage_sizes": (3, 4, 6, 3)},
-    "resnet50": {"block": BottleneckBlock, "stage_sizes": (3, 4, 6, 3)},
-    "resnet101": {"block": BottleneckBlock, "stage_sizes": (3, 4, 23, 3)},
-    "resnet152": {"block": BottleneckBlock, "stage_sizes": (3, 8, 36, 3)},
+    **{f"resnet{depth}": size for depth, size in _SIZES.items()},
+    "resnet18_d2l": _SIZES["18"] | {"use_bias": True, "shortcut_norm": False},
+    "resnext50_32x4d": _SIZES["50"] | _RESNEXT,
+    "resnext101_32x8d": _SIZES["101"] | {"groups": 32, "group_width": 8},
+    "resnext101_64x4d": _SIZES["101"] | {"groups": 64, "group_width": 4},
+    "wide_resnet50_2": _SIZES["50"] | {"group_width": 128},
+    "wide_resnet101_2": _SIZES["101"] | {"group_width": 128},
+    **{f"seresnet{depth}": size | {"squeeze": 16} for depth, size in _SIZES.items()},
+    "seresnext50_32x4d": _SIZES["50"] | _RESNEXT | {"squeeze": 16},
 }
 
 
@@ -171,22 +245,38 @@ def build(
     *,
     num_classes: int,
     dtype: jnp.dtype,
-    block: type[nn.Module],
     stage_sizes: Sequence[int],
+    bottleneck: bool = True,
     stem: str = "imagenet",
     norm: str = "batch",
     activation: str = "relu",
     zero_init_residual: bool = False,
     width: int = 64,
+    groups: int = 1,
+    group_width: int = 64,
+    stride_on: str = "3x3",
+    squeeze: int = 0,
+    use_bias: bool = False,
+    shortcut_norm: bool = True,
     dropout_rate: float = 0.0,
 ) -> Classifier:
     """The whole network."""
-    if stem not in ("imagenet", "cifar"):
-        raise UserError(f"Unknown stem '{stem}': choose imagenet (7x7/2) or cifar (3x3/1).")
+    min_size, hint = check_stem(stem)
     if zero_init_residual and norm == "none":
         raise UserError("zero_init_residual needs a norm to set to zero, and norm is none.")
-    backbone = ResNet(stage_sizes, block, stem, norm, activation, zero_init_residual, width, dtype)
-    # Below 33 pixels the imagenet stem leaves the last stage one pixel: it would run, and learn
-    # little. That is a silent loss; ask for the cifar stem instead.
-    min_size, hint = (33, ", or model.options.stem=cifar") if stem == "imagenet" else (8, "")
+    if stride_on not in ("3x3", "1x1"):
+        raise UserError(f"stride_on='{stride_on}' must be 3x3 (v1.5) or 1x1 (v1).")
+    if not bottleneck and (groups, group_width, stride_on) != (1, 64, "3x3"):
+        raise UserError("groups, group_width and stride_on are of bottleneck blocks.")
+    block = partial(
+        BottleneckBlock if bottleneck else BasicBlock,
+        groups=groups,
+        group_width=group_width,
+        stride_on=stride_on,
+        squeeze=squeeze,
+        use_bias=use_bias,
+        shortcut_norm=shortcut_norm,
+        zero_init_residual=zero_init_residual,
+    )
+    backbone = ResNet(stage_sizes, block, stem, norm, activation, width, use_bias, dtype)
     return Classifier(backbone, LinearHead(num_classes, dropout_rate, dtype), min_size, hint)

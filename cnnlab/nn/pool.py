@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
+import numpy as np
 
 avg_pool = nn.avg_pool
 
@@ -37,3 +39,42 @@ def max_pool(
     whole = inputs[:, : rows * window[0], : columns * window[1]]
     windows = whole.reshape(batch, rows, window[0], columns, window[1], channels)
     return windows.max(axis=(2, 4))
+
+
+def max_pool_ceil(inputs: jax.Array, window: int, stride: int) -> jax.Array:
+    """Max pooling that keeps a last window which hangs over the edge (`ceil_mode` of PyTorch).
+
+    Args:
+      inputs: [batch, height, width, channels].
+      window: height and width of a window.
+      stride: distance of windows.
+    """
+    overhang = [(0, -(extent - window) % stride) for extent in inputs.shape[1:3]]
+    return nn.max_pool(inputs, (window, window), (stride, stride), overhang)
+
+
+def adaptive_avg_pool(inputs: jax.Array, size: int) -> jax.Array:
+    """Averages to `size` x `size` positions, whatever the extent.
+
+    Position i is the mean of rows floor(i * height / size) to ceil((i + 1) * height / size), and of
+    columns alike, as in PyTorch's `AdaptiveAvgPool2d`; on smaller maps, positions repeat.
+
+    Args:
+      inputs: [batch, height, width, channels].
+      size: height and width of the result.
+    """
+    if inputs.shape[1:3] == (size, size):
+        return inputs
+    rows, columns = (
+        jnp.asarray(_window_means(extent, size), inputs.dtype) for extent in inputs.shape[1:3]
+    )
+    return jnp.einsum("ih,jw,bhwc->bijc", rows, columns, inputs)
+
+
+def _window_means(extent: int, size: int) -> np.ndarray:
+    """A matrix [size, extent] whose product with a vector gives the means of its windows."""
+    means = np.zeros((size, extent), np.float32)
+    for i in range(size):
+        start, stop = i * extent // size, -(-(i + 1) * extent // size)
+        means[i, start:stop] = 1.0 / (stop - start)
+    return means

@@ -16,6 +16,11 @@ TrainStep = Callable[[TrainState, Batch], tuple[TrainState, Sums]]
 
 NEVER = 2**31 - 1
 
+# A network may put the logits of auxiliary classifiers into this collection while it trains; their
+# losses count with the weight of Szegedy et al. 2014, arXiv:1409.4842, sec. 5.
+AUX_LOGITS = "aux_logits"
+AUX_WEIGHT = 0.3
+
 
 def make_train_step(
     model: nn.Module,
@@ -58,9 +63,12 @@ def make_train_step(
             batch["image"],
             train=True,
             rngs=rngs,
-            mutable=list(collections),
+            mutable=[*collections, AUX_LOGITS],
         )
+        collections = dict(collections)
+        auxiliary = jax.tree.leaves(collections.pop(AUX_LOGITS, {}))
         losses = task.loss(logits, batch, train=True)
+        losses += AUX_WEIGHT * sum(task.loss(aux, batch, train=True) for aux in auxiliary)
         mean = (losses * batch["mask"]).sum() / jnp.maximum(batch["mask"].sum(), 1.0)
         return mean, (collections, task.train_sums(logits, losses, batch))
 

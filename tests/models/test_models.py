@@ -1,5 +1,7 @@
 """One contract for all models, and their exact parameter counts against the published ones."""
 
+import functools
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -7,66 +9,57 @@ import numpy as np
 import pytest
 
 from cnnlab.errors import UserError
-from cnnlab.models import create_model, list_models, model_options
+from cnnlab.models import create_model, list_models, model_options, registry
+from cnnlab.nn import conv
 from cnnlab.train import num_parameters
-
-# name: (image shape, classes, options, parameters, where the number is published)
-COUNTS = {
-    "mlp": ((28, 28, 1), 10, {}, 203_530, "784*256 + 256 + 256*10 + 10, d2l.ai sec. 5.2"),
-    "lenet5": ((32, 32, 1), 10, {}, 60_000, "LeCun et al. 1998, sec. II-B"),
-    "lenet": ((28, 28, 1), 10, {}, 61_706, "d2l.ai sec. 7.6"),
-    "lenet_relu": ((28, 28, 1), 10, {}, 61_706, "as lenet"),
-    "resnet18": ((224, 224, 3), 1000, {}, 11_689_512, "torchvision 0.28"),
-    "resnet34": ((224, 224, 3), 1000, {}, 21_797_672, "torchvision 0.28"),
-    "resnet50": ((224, 224, 3), 1000, {}, 25_557_032, "torchvision 0.28"),
-    "resnet101": ((224, 224, 3), 1000, {}, 44_549_160, "torchvision 0.28"),
-    "resnet152": ((224, 224, 3), 1000, {}, 60_192_808, "torchvision 0.28"),
-}
-OTHER_COUNTS = [
-    ("lenet", (32, 32, 3), 10, {}, 83_126),  # d2l.ai's LeNet at CIFAR's shape
-    ("resnet18", (32, 32, 3), 10, {"stem": "cifar"}, 11_173_962),  # kuangliu/pytorch-cifar
-]
-# Running means and variances: as many as torchvision's buffers.
-BATCH_STATS = {"resnet18": 9_600, "resnet34": 17_024, "resnet50": 53_120, "resnet101": 105_344,
-               "resnet152": 151_424}  # fmt: skip
+from tests.models.counts import COUNTS, OTHER_COUNTS
 
 
+def features_and_logits(model, images):
+    features = model.features(images)
+    return features, model.head(features, train=False)
+
+
+@functools.cache
 def shapes(name, image_shape, num_classes, **options):
+    """Shapes of the variables, the feature maps and the logits."""
     model = create_model(name, num_classes=num_classes, **options)
     image = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
-    return jax.eval_shape(lambda x: model.init(jax.random.key(0), x, train=False), image)
+    (features, logits), variables = jax.eval_shape(
+        lambda x: model.init_with_output(jax.random.key(0), x, method=features_and_logits), image
+    )
+    return variables, features, logits
 
 
-def test_every_model_has_a_published_count():
+def test_every_model_has_a_count_with_its_source():
     assert set(COUNTS) == set(list_models())
+    assert all(len(count.source) > 5 for count in COUNTS.values())
 
 
 @pytest.mark.parametrize("name", COUNTS)
 def test_parameter_count(name):
-    image_shape, classes, options, count, _ = COUNTS[name]
-    variables = shapes(name, image_shape, classes, **options)
-    assert num_parameters(variables["params"]) == count
-    assert num_parameters(variables.get("batch_stats", {})) == BATCH_STATS.get(name, 0)
+    image_shape, classes, params, batch_stats, _ = COUNTS[name]
+    variables, _, logits = shapes(name, image_shape, classes)
+    assert num_parameters(variables["params"]) == params
+    assert num_parameters(variables.get("batch_stats", {})) == batch_stats
+    assert set(variables) <= {"params", "batch_stats"}
+    assert set(variables["params"]) == {"backbone", "head"}
+    assert logits.shape == (1, classes)
 
 
-@pytest.mark.parametrize(("name", "image_shape", "classes", "options", "count"), OTHER_COUNTS)
-def test_parameter_count_of_other_forms(name, image_shape, classes, options, count):
-    assert num_parameters(shapes(name, image_shape, classes, **options)["params"]) == count
+@pytest.mark.parametrize(("name", "image_shape", "classes", "options", "count", "_"), OTHER_COUNTS)
+def test_parameter_count_of_other_forms(name, image_shape, classes, options, count, _):
+    assert num_parameters(shapes(name, image_shape, classes, **options)[0]["params"]) == count
 
 
 @pytest.mark.parametrize("name", COUNTS)
-def test_parameters_are_backbone_and_head(name):
-    image_shape, classes, options, _, _ = COUNTS[name]
-    assert set(shapes(name, image_shape, classes, **options)["params"]) == {"backbone", "head"}
+def test_features_have_the_declared_strides(name):
+    image_shape, classes, *_ = COUNTS[name]
+    _, features, _ = shapes(name, image_shape, classes)
+    check_strides(create_model(name, num_classes=classes), features, image_shape[:2])
 
 
-@pytest.mark.parametrize("size", [(33, 33), (47, 35), (224, 224)])
-@pytest.mark.parametrize("name", COUNTS)
-def test_features_have_the_declared_strides(name, size):
-    model = create_model(name, num_classes=3)
-    image = jax.ShapeDtypeStruct((2, *size, 2), jnp.float32)
-    variables = jax.eval_shape(lambda x: model.init(jax.random.key(0), x, train=False), image)
-    features = jax.eval_shape(lambda v, x: model.apply(v, x, method="features"), variables, image)
+def check_strides(model, features, size):
     strides = model.backbone.strides
     assert len(features) == len(strides)
     assert sorted(strides) == list(strides)
@@ -75,30 +68,75 @@ def test_features_have_the_declared_strides(name, size):
             if stride == 0:
                 assert extent == 1
             else:
-                # Unpadded convolutions (LeNet's second) lose up to four pixels of their input.
-                assert -(-pixels // stride) - 4 <= extent <= -(-pixels // stride)
+                # Unpadded convolutions and poolings lose pixels at the edges: LeNet's second
+                # convolution four, AlexNet's and NiN's poolings one each.
+                assert -(-pixels // stride) - 4 <= extent <= -(-pixels // stride) + 1
 
 
+# A small network of each kind: an entry stands for all models whose table differs from its own in
+# sizes only, see `kind`.
 SMALL = {
     "mlp": {},
     "lenet5": {},
     "lenet": {},
     "lenet_relu": {},
-    "resnet18": {"width": 4, "stem": "cifar", "stage_sizes": (1, 1)},
+    "alexnet": {"channels": (4, 4, 4, 4, 4), "hidden": (8, 8)},
+    "alexnet_2012": {"channels": (4, 4, 4, 4, 4), "hidden": (8, 8)},
+    "alexnet_d2l": {"channels": (4, 4, 4, 4, 4), "hidden": (8,), "norm": "group"},
+    "vgg11": {"width": 4, "stage_sizes": (1, 2), "hidden": (8,)},
+    "vgg11_bn": {"width": 4, "stage_sizes": (1, 1), "hidden": (8,), "norm_place": "after"},
+    "nin": {"blocks": (((4, 4), 5, 2, 0, "max"), ((6, 6), 3, 1, 1, "max"))},
+    "nin_cifar": {"blocks": (((4, 4), 5, 1, 2, "max"), ((6, 6), 3, 1, 1, "avg"))},
+    "googlenet_v1": {"width": 0.1},
+    "googlenet": {"width": 0.1, "aux_hidden": 64},
+    "resnet18": {"width": 4, "stage_sizes": (1, 1), "stem": "cifar"},
     "resnet50": {"width": 4, "stage_sizes": (1, 1)},
+    "resnet18_d2l": {"width": 4, "stage_sizes": (1, 1)},
+    "resnext50_32x4d": {"width": 16, "stage_sizes": (1,)},
+    "resnext101_64x4d": {"width": 16, "stage_sizes": (1,)},
+    "seresnet18": {"width": 4, "stage_sizes": (1, 1)},
+    "seresnet50": {"width": 4, "stage_sizes": (1, 1), "stride_on": "1x1"},
+    "seresnext50_32x4d": {"width": 16, "stage_sizes": (1,)},
+    "resnet20": {"width": 4, "depth": 8},
+    "resnetv2_50": {"width": 4, "stem_width": 4, "stage_sizes": (1, 1)},
+    "resnetv2_18": {"width": 4, "stem_width": 4, "stage_sizes": (1, 1), "norm": "group"},
+    "wrn_16_4": {"width": 4, "stage_sizes": (1, 1), "block_dropout_rate": 0.1},
+    "densenet121": {"stage_sizes": (1, 2), "growth_rate": 4},
+    "densenet_d2l": {"stage_sizes": (2, 1), "growth_rate": 4},
+    "densenet_bc_100_12": {"stage_sizes": (1, 1), "growth_rate": 4},
+    "regnet_y_400mf": {"stage_sizes": (1, 1), "widths": (8, 16), "group_width": 4},
+    "convnext_tiny": {"stage_sizes": (1, 1), "width": 8, "patch_size": 2},
+    "mobilenet_v2": {"stages": ((1, 8, 1, 1), (2, 8, 2, 2)), "width": 0.1},
+    "mobilenet_v3_small": {
+        "blocks": ((3, 16, 8, True, "RE", 2), (5, 16, 8, True, "HS", 1)),
+        "hidden": 16,
+        "width": 0.2,
+    },
+    "efficientnet_b0": {"stages": ((1, 3, 8, 1, 1), (2, 5, 8, 2, 2)), "width": 0.1},
+    "tf_efficientnet_lite0": {"stages": ((1, 3, 8, 1, 1), (2, 5, 8, 2, 2)), "width": 0.1},
 }
+_SIZES = {"stage_sizes", "depth", "width", "widths", "group_width", "growth_rate", "blocks",
+          "hidden", "channels", "dropout_rate", "stochastic_depth_rate"}  # fmt: skip
 
 
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-@pytest.mark.parametrize("name", SMALL)
-def test_contract(name, dtype):
-    """Init, forward and gradient; float32 logits and parameters; evaluation is deterministic."""
+def kind(name):
+    """What distinguishes the network of a name from others of its file, but for sizes."""
+    family = registry._VARIANTS[name]
+    options = {k: v for k, v in family.VARIANTS[name].items() if k not in _SIZES}
+    return family.__name__, tuple(sorted(options.items()))
+
+
+def test_every_kind_of_model_has_a_small_form():
+    assert {kind(name) for name in list_models()} == {kind(name) for name in SMALL}
+
+
+def small(name, dtype):
+    """A small network, images for it, its loss and its variables (as a function to compile)."""
     model = create_model(name, num_classes=7, dtype=dtype, **SMALL[name])
-    images = jax.random.normal(jax.random.key(1), (2, 35, 41, 5))
+    size = (max(35, model.min_size), max(41, model.min_size))
     if name == "lenet5":  # its dense layers fit one size, as any network's without pooling
-        images = images[:, :32, :32]
-    variables = jax.jit(lambda x: model.init(jax.random.key(0), x, train=False))(images)
-    assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype("float32")}
+        size = (32, 32)
+    images = jax.random.normal(jax.random.key(1), (2, *size, 5))
 
     def loss(params, collections):
         logits, updates = model.apply(
@@ -106,29 +144,84 @@ def test_contract(name, dtype):
             images,
             train=True,
             rngs={"dropout": jax.random.key(2)},
-            mutable=list(collections),
+            mutable=[*collections, "aux_logits"],
         )
-        return jnp.square(logits).mean(), (logits, updates)
+        auxiliary = jax.tree.leaves(dict(updates).pop("aux_logits", {}))
+        total = sum(jnp.square(scores).mean() for scores in (logits, *auxiliary))
+        return total, (logits, {k: v for k, v in updates.items() if k in collections})
 
-    collections = {k: v for k, v in variables.items() if k != "params"}
-    grads, (logits, updates) = jax.jit(jax.grad(loss, has_aux=True))(
-        variables["params"], collections
-    )
+    return model, images, jax.grad(loss, has_aux=True)
+
+
+def init(model, images):
+    variables = dict(model.init(jax.random.key(0), images, train=False))
+    return variables.pop("params"), variables
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_contract(name, monkeypatch):
+    """Init, forward and gradient; odd sizes, five channels; evaluation is deterministic."""
+    # The form for few channels, which all these small networks would take, compiles slowly; it has
+    # tests of its own.
+    monkeypatch.setattr(conv, "_FEW_CHANNELS", 0)
+    model, images, grad = small(name, "float32")
+    params, collections = compiled(functools.partial(init, model))(images)
+    grads, (logits, updates) = compiled(grad)(params, collections)
     assert logits.shape == (2, 7)
-    assert logits.dtype == jnp.float32
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(grads))
-    assert all(np.abs(leaf).max() > 0 for path, leaf in leaves(grads) if path.endswith("kernel"))
+    still = [path for path, leaf in leaves(grads) if path.endswith("kernel") and not leaf.any()]
+    assert not still
     moved = [np.abs(new - old).max() > 0 for (_, new), (_, old) in
              zip(leaves(updates), leaves(collections), strict=True)]  # fmt: skip
     assert all(moved)
-    evaluate = jax.jit(lambda v, x: model.apply(v, x, train=False, mutable=list(collections)))
-    first, stats = evaluate(variables, images)
+    evaluate = compiled(
+        lambda v, x: model.apply(v, x, mutable=list(collections), method=features_and_logits)
+    )
+    variables = {"params": params, **collections}
+    (features, first), stats = evaluate(variables, images)
+    check_strides(model, features, images.shape[1:3])
     assert all(
         (new == old).all()
         for new, old in zip(jax.tree.leaves(stats), jax.tree.leaves(collections), strict=True)
     )
-    np.testing.assert_array_equal(first, evaluate(variables, images)[0])
+    np.testing.assert_array_equal(first, evaluate(variables, images)[0][1])
     assert evaluate._cache_size() == 1
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_bfloat16_computes_in_it_and_keeps_float32_outside(name):
+    model, images, grad = small(name, "bfloat16")
+    params, collections = jax.eval_shape(functools.partial(init, model), images)
+    grads, (logits, updates) = jax.eval_shape(grad, params, collections)
+    outside = jax.tree.leaves((params, collections, grads, updates))
+    assert {leaf.dtype for leaf in outside} == {jnp.dtype("float32")}
+    assert logits.dtype == jnp.float32
+    features, _ = jax.eval_shape(
+        lambda v: model.apply(v, images, method=features_and_logits),
+        {"params": params, **collections},
+    )
+    assert {feature.dtype for feature in features} == {jnp.dtype("bfloat16")}
+
+
+@pytest.mark.parametrize(
+    "name", ["lenet_relu", "resnet18", "densenet121", "convnext_tiny", "efficientnet_b0"]
+)
+def test_bfloat16_is_near_float32(name, monkeypatch):
+    monkeypatch.setattr(conv, "_FEW_CHANNELS", 0)
+    model, images, _ = small(name, "float32")
+    params, collections = compiled(functools.partial(init, model))(images)
+    exact, rough = (
+        compiled(functools.partial(small(name, dtype)[0].apply, train=False))(
+            {"params": params, **collections}, images
+        )
+        for dtype in ("float32", "bfloat16")
+    )
+    assert 0 < np.abs(exact - rough).max() < 0.05 * np.abs(exact).max()
+
+
+def compiled(function):
+    """Compiled with few optimizations: each program here runs once or twice."""
+    return jax.jit(function, compiler_options={"xla_backend_optimization_level": 1})
 
 
 def leaves(tree):
@@ -164,8 +257,8 @@ def test_zero_init_residual_starts_as_identity():
     # Stage 1 has no projection: with its residual branches silent, it passes the stem on.
     variables = jax.tree.map(lambda x: x, variables)
     for block in ("stage1_block1", "stage1_block2"):
-        for conv in ("conv1", "conv2"):
-            variables["params"]["backbone"][block][conv]["kernel"] *= 2.0
+        for layer in ("conv1", "conv2"):
+            variables["params"]["backbone"][block][layer]["kernel"] *= 2.0
     np.testing.assert_array_equal(
         stem_and_stage1, model.apply(variables, images, method="features")[0]
     )
@@ -182,7 +275,7 @@ def test_lenet_layer_shapes():
 
 def test_lenet5_layers_have_the_papers_parameters():
     """LeCun et al. 1998, sec. II-B: C1 156, S2 12, C3 1,516, S4 32, C5 48,120, F6 10,164."""
-    params = shapes("lenet5", (32, 32, 1), 10)["params"]
+    params = shapes("lenet5", (32, 32, 1), 10)[0]["params"]
     backbone, head = params["backbone"], params["head"]
     c3 = sum(num_parameters(v) for k, v in backbone.items() if k.startswith("c3"))
     counts = [num_parameters(backbone["c1"]), num_parameters(backbone["s2"]), c3,

@@ -159,3 +159,26 @@ def test_bfloat16_computes_with_float32_parameters():
     text = str(jax.make_jaxpr(lambda v, x: model.apply(v, x, train=False))(
         state.variables, make_batch()["image"]))  # fmt: skip
     assert "bf16[8,8,8,4]" in text
+
+
+def test_auxiliary_classifiers_count_with_the_papers_weight():
+    """The head's loss and 0.3 times each auxiliary one's (Szegedy et al. 2014, sec. 5)."""
+
+    class TwoHeads(nn.Module):
+        @nn.compact
+        def __call__(self, images, *, train):
+            scores = self.param("scores", nn.initializers.ones_init(), (3,))
+            if train:
+                self.sow("aux_logits", "one", jnp.array([[0.0, 0.0]]) + scores[1] * 0)
+                self.sow("aux_logits", "two", jnp.array([[0.0, jnp.log(3.0)]]))
+            return jnp.zeros((1, 2)) + scores[0] * 0
+
+    tx = optax.sgd(0.1)
+    model = TwoHeads()
+    state = create_state(model, tx, image_shape=(2, 2, 1), seed=0)
+    assert not state.collections
+    batch = {"image": jnp.zeros((1, 2, 2, 1)), "label": jnp.array([1]), "mask": jnp.ones(1)}
+    state, sums = make_train_step(model, Classification(2), tx)(state, batch)
+    expected = np.log(2) + 0.3 * (np.log(2) + np.log(4 / 3))
+    np.testing.assert_allclose(sums["loss"], expected, rtol=1e-6)
+    assert not state.collections

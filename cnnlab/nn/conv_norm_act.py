@@ -1,0 +1,58 @@
+"""Convolution, normalization and activation: the unit that most architectures repeat."""
+
+from collections.abc import Callable
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from cnnlab.nn.choices import Activation, Identity
+from cnnlab.nn.conv import Conv
+
+he_init = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
+
+
+class ConvNormAct(nn.Module):
+    """A convolution, its norm and its activation.
+
+    Attributes:
+      features: channels of the output.
+      kernel: height and width of the kernel.
+      stride: on both axes.
+      padding: pixels on each side, or `SAME`; None keeps the size at stride 1 (kernel // 2).
+      groups: groups of channels; `features` for a depthwise convolution.
+      norm: builds a normalization layer, see `cnnlab.nn.choices.make_norm`.
+      activation: a function, or None for none.
+      use_bias: None gives the convolution a bias only where no norm follows.
+      norm_place: `before` or `after` the activation. Ioffe & Szegedy 2015, arXiv:1502.03167, sec.
+        3.2, put it before; Mishkin et al. 2016, arXiv:1606.02228, sec. 3.4, measured both.
+    """
+
+    features: int
+    kernel: int = 3
+    stride: int = 1
+    padding: int | str | None = None
+    groups: int = 1
+    norm: Callable[..., nn.Module] = Identity
+    activation: Activation | None = nn.relu
+    use_bias: bool | None = None
+    norm_place: str = "before"
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Maps [batch, height, width, c] to [batch, about height / stride, ..., features]."""
+        x = Conv(
+            self.features,
+            (self.kernel, self.kernel),
+            self.stride,
+            padding=self.kernel // 2 if self.padding is None else self.padding,
+            feature_group_count=self.groups,
+            use_bias=self.norm is Identity if self.use_bias is None else self.use_bias,
+            kernel_init=he_init,
+            dtype=self.dtype,
+            name="conv",
+        )(x)
+        norm = self.norm(name="norm")
+        activation = self.activation or (lambda y: y)
+        return activation(norm(x)) if self.norm_place == "before" else norm(activation(x))

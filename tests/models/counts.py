@@ -1,0 +1,162 @@
+"""Exact parameter counts of every registered architecture, with where each number comes from.
+
+A count of a library is that of its network with random weights, counted with the version named; one
+of a paper or a book is counted from its table, by hand or by a definition of its own in PyTorch.
+"""
+
+from typing import NamedTuple
+
+
+class Count(NamedTuple):
+    """One form of an architecture and its size."""
+
+    image_shape: tuple[int, int, int]
+    num_classes: int
+    params: int
+    batch_stats: int
+    source: str
+
+
+_IMAGENET = ((224, 224, 3), 1000)
+_CIFAR = ((32, 32, 3), 10)
+_GRAY = ((224, 224, 1), 10)
+
+
+def _table(form, source, rows):
+    return {name: Count(*form, params, stats, source) for name, (params, stats) in rows.items()}
+
+
+COUNTS = {
+    "mlp": Count((28, 28, 1), 10, 203_530, 0, "784*256 + 256 + 256*10 + 10, d2l.ai sec. 5.2"),
+    "lenet5": Count((32, 32, 1), 10, 60_000, 0, "LeCun et al. 1998, sec. II-B"),
+    "lenet": Count((28, 28, 1), 10, 61_706, 0, "d2l.ai sec. 7.6"),
+    "lenet_relu": Count((28, 28, 1), 10, 61_706, 0, "as lenet"),
+    "alexnet_2012": Count(
+        (227, 227, 3), 1000, 60_965_224, 0, "Krizhevsky et al. 2012, fig. 2, two towers as groups"
+    ),
+    "nin_cifar": Count(*_CIFAR, 966_986, 0, "Lin et al. 2013, the authors' CIFAR-10 definition"),
+    "googlenet_v1": Count(
+        *_IMAGENET, 6_998_552, 0, "Szegedy et al. 2014, table 1, without auxiliary classifiers"
+    ),
+    **_table(
+        _GRAY,
+        "d2l.ai ch. 8, PyTorch tab",
+        {
+            "alexnet_d2l": (46_764_746, 0),
+            "nin": (1_992_166, 0),
+            "resnet18_d2l": (11_178_378, 7_808),
+            "densenet_d2l": (758_226, 6_608),
+        },
+    ),
+    **_table(
+        _IMAGENET,
+        "torchvision 0.28.0",
+        {
+            "alexnet": (61_100_840, 0),
+            "vgg11": (132_863_336, 0),
+            "vgg13": (133_047_848, 0),
+            "vgg16": (138_357_544, 0),
+            "vgg19": (143_667_240, 0),
+            "vgg11_bn": (132_868_840, 5_504),
+            "vgg13_bn": (133_053_736, 5_888),
+            "vgg16_bn": (138_365_992, 8_448),
+            "vgg19_bn": (143_678_248, 11_008),
+            "googlenet": (13_004_888, 15_072),
+            "resnet18": (11_689_512, 9_600),
+            "resnet34": (21_797_672, 17_024),
+            "resnet50": (25_557_032, 53_120),
+            "resnet101": (44_549_160, 105_344),
+            "resnet152": (60_192_808, 151_424),
+            "resnext50_32x4d": (25_028_904, 68_224),
+            "resnext101_32x8d": (88_791_336, 202_880),
+            "resnext101_64x4d": (83_455_272, 202_880),
+            "wide_resnet50_2": (68_883_240, 68_224),
+            "wide_resnet101_2": (126_886_696, 137_856),
+            "densenet121": (7_978_856, 83_648),
+            "densenet161": (28_681_000, 219_936),
+            "densenet169": (14_149_480, 158_400),
+            "densenet201": (20_013_928, 229_056),
+            "regnet_y_400mf": (4_344_144, 27_152),
+            "regnet_y_800mf": (6_432_512, 30_432),
+            "regnet_y_1_6gf": (11_202_430, 52_672),
+            "regnet_y_3_2gf": (19_436_338, 66_160),
+            "regnet_y_8gf": (39_381_472, 86_528),
+            "convnext_tiny": (28_589_128, 0),
+            "convnext_small": (50_223_688, 0),
+            "convnext_base": (88_591_464, 0),
+            "mobilenet_v2": (3_504_872, 34_112),
+            "mobilenet_v3_small": (2_542_856, 12_112),
+            "mobilenet_v3_large": (5_483_032, 24_400),
+            "efficientnet_b0": (5_288_548, 42_016),
+            "efficientnet_b1": (7_794_184, 62_048),
+            "efficientnet_b2": (9_109_994, 67_568),
+            "efficientnet_b3": (12_233_232, 87_296),
+        },
+    ),
+    **_table(
+        _IMAGENET,
+        "timm 1.0.31",
+        {
+            "seresnet18": (11_779_624, 9_600),
+            "seresnet34": (21_960_416, 17_024),
+            "seresnet50": (28_088_024, 53_120),
+            "seresnet101": (49_326_872, 105_344),
+            "seresnet152": (66_821_848, 151_424),
+            "seresnext50_32x4d": (27_559_896, 68_224),
+            "resnetv2_18": (11_687_720, 7_808),
+            "resnetv2_34": (21_795_880, 15_232),
+            "resnetv2_50": (25_549_352, 45_440),
+            "resnetv2_101": (44_541_480, 97_664),
+            "resnetv2_152": (60_185_128, 143_744),
+            "tf_efficientnet_lite0": (4_652_008, 42_016),
+        },
+    ),
+    **_table(
+        _CIFAR,
+        "He et al. 2015, sec. 4.2 (table 6 gives 0.27, 0.46, 0.66, 0.85 and 1.7 million)",
+        {
+            "resnet20": (269_722, 1_376),
+            "resnet32": (464_154, 2_272),
+            "resnet44": (658_586, 3_168),
+            "resnet56": (853_018, 4_064),
+            "resnet110": (1_727_962, 8_096),
+        },
+    ),
+    **_table(
+        _CIFAR,
+        "Zagoruyko & Komodakis 2016, table 4 (2.7, 11.0, 36.5, 2.2 and 8.9 million)",
+        {
+            "wrn_16_4": (2_748_890, 3_616),
+            "wrn_16_8": (10_961_370, 7_200),
+            "wrn_28_10": (36_479_194, 17_952),
+            "wrn_40_2": (2_243_546, 5_408),
+            "wrn_40_4": (8_949_210, 10_784),
+        },
+    ),
+    **_table(
+        _CIFAR,
+        "Huang et al. 2017, table 2 (0.8, 25.6 and 15.3 million)",
+        {
+            "densenet_bc_100_12": (769_162, 23_988),
+            "densenet_bc_190_40": (25_624_430, 256_960),
+            "densenet_bc_250_24": (15_324_406, 257_976),
+        },
+    ),
+}
+
+# Other forms of the same networks: name, image shape, classes, options, parameters, source.
+OTHER_COUNTS = [
+    ("lenet", (32, 32, 3), 10, {}, 83_126, "d2l.ai's LeNet at CIFAR's shape"),
+    ("resnet18", (32, 32, 3), 10, {"stem": "cifar"}, 11_173_962, "kuangliu/pytorch-cifar"),
+    ("resnet20", (32, 32, 3), 10, {"shortcut": "projection"}, 272_474, "option B"),
+    ("resnet110", (32, 32, 3), 10, {"shortcut": "projection"}, 1_730_714, "option B"),
+    ("alexnet_d2l", *_IMAGENET, {}, 50_844_008, "d2l.ai sec. 8.1"),
+    ("alexnet_2012", (227, 227, 3), 1000, {"towers": 1}, 62_378_344, "without towers"),
+    ("vgg11", *_GRAY, {}, 128_806_154, "d2l.ai sec. 8.2"),
+    ("vgg11", *_GRAY, {"width": 16}, 43_093_322, "d2l.ai sec. 8.2, the network it trains"),
+    ("nin", *_IMAGENET, {}, 7_439_608, "d2l.ai sec. 8.3"),
+    ("googlenet_v1", (96, 96, 1), 10, {}, 5_977_530, "d2l.ai sec. 8.4"),
+    ("googlenet", *_IMAGENET, {"aux": False}, 6_624_904, "torchvision 0.28.0"),
+    ("resnet18_d2l", *_IMAGENET, {}, 11_692_520, "d2l.ai sec. 8.6"),
+    ("densenet_d2l", *_IMAGENET, {}, 1_011_008, "d2l.ai sec. 8.7"),
+]

@@ -26,6 +26,7 @@ from cnnlab.models import (
     nin,
     regnet,
     resnet,
+    resnet9,
     resnet_v2,
     vgg,
 )
@@ -41,6 +42,7 @@ _FAMILIES: tuple[ModuleType, ...] = (
     resnet,
     cifar_resnet,
     resnet_v2,
+    resnet9,
     densenet,
     regnet,
     convnext,

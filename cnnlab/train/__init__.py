@@ -1,6 +1,8 @@
 """Training: state, steps, optimizers, the loop, checkpoints, records."""
 
 from cnnlab.train.evaluate import evaluate
+from cnnlab.train.features import write_features
+from cnnlab.train.finetune import split_optimizer
 from cnnlab.train.interrupts import Interrupted
 from cnnlab.train.loop import Diverged, fit
 from cnnlab.train.lr_finder import find_learning_rate
@@ -32,4 +34,6 @@ __all__ = [
     "make_setup",
     "make_train_step",
     "num_parameters",
+    "split_optimizer",
+    "write_features",
 ]

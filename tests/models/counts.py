@@ -35,6 +35,12 @@ COUNTS = {
         (227, 227, 3), 1000, 60_965_224, 0, "Krizhevsky et al. 2012, fig. 2, two towers as groups"
     ),
     "nin_cifar": Count(*_CIFAR, 966_986, 0, "Lin et al. 2013, the authors' CIFAR-10 definition"),
+    "resnet9": Count(
+        *_CIFAR,
+        6_573_130,
+        4_480,
+        "Page 2018: 3x3 of 3-64, 64-128, 2 of 128, 128-256, 256-512, 2 of 512, norms, 512*10 + 10",
+    ),
     "googlenet_v1": Count(
         *_IMAGENET, 6_998_552, 0, "Szegedy et al. 2014, table 1, without auxiliary classifiers"
     ),

@@ -98,6 +98,7 @@ SMALL = {
     "seresnet50": {"width": 4, "stage_sizes": (1, 1), "stride_on": "1x1"},
     "seresnext50_32x4d": {"width": 16, "stage_sizes": (1,)},
     "resnet20": {"width": 4, "depth": 8},
+    "resnet9": {"width": 4},
     "resnetv2_50": {"width": 4, "stem_width": 4, "stage_sizes": (1, 1)},
     "resnetv2_18": {"width": 4, "stem_width": 4, "stage_sizes": (1, 1), "norm": "group"},
     "wrn_16_4": {"width": 4, "stage_sizes": (1, 1), "block_dropout_rate": 0.1},

@@ -1,13 +1,12 @@
 """Features of a split as a file: every example once, in order, whatever the batch size."""
 
-import dataclasses
 from functools import partial
 
 import jax
 import numpy as np
 import pytest
 
-from cnnlab.config import ModelConfig
+from cnnlab.config import Config, DataConfig, ModelConfig
 from cnnlab.data import ArraySource
 from cnnlab.errors import UserError
 from cnnlab.models.features import extract
@@ -16,14 +15,13 @@ from cnnlab.train.features import write_features
 
 
 @pytest.fixture(scope="module")
-def lenet():
-    return ModelConfig(name="lenet_relu")
-
-
-@pytest.fixture
-def parts(tiny_config, lenet):
-    config = dataclasses.replace(tiny_config, model=lenet, batch_size=4)
-    config.data.image_size = 12
+def parts():
+    """Setup and variables of a LeNet, and ten digits, which batches of four do not divide."""
+    config = Config(
+        batch_size=4,
+        data=DataConfig(name="digits", image_size=12),
+        model=ModelConfig(name="lenet_relu"),
+    )
     dataset = load_data(config)
     setup = make_setup(config, dataset.info)
     return setup, setup.create_state().variables, dataset.splits["test"].take(np.arange(10))

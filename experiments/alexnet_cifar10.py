@@ -1,0 +1,32 @@
+"""AlexNet on CIFAR-10, at 65 pixels.
+
+Not run to its end yet, so no score stands here:
+
+    python launch.py train --config=alexnet_cifar10
+"""
+
+from cnnlab.config import (
+    AugmentConfig,
+    Config,
+    DataConfig,
+    ModelConfig,
+    OptimizerConfig,
+    ScheduleConfig,
+)
+
+
+def get_config() -> Config:
+    return Config(
+        epochs=100.0,
+        batch_size=128,
+        data=DataConfig(name="cifar10", validation_fraction=0.05, image_size=65),
+        augment=AugmentConfig(pad_crop=4, pad_mode="reflect", flip=True),
+        model=ModelConfig(name="alexnet_d2l", options={"hidden": (1024, 1024), "norm": "batch"}),
+        optimizer=OptimizerConfig(
+            name="sgd",
+            learning_rate=0.05,
+            weight_decay=5e-4,
+            options={"momentum": 0.9, "nesterov": True},
+        ),
+        schedule=ScheduleConfig(name="cosine", warmup_epochs=5.0),
+    )

@@ -1,0 +1,32 @@
+"""DenseNet on Fashion-MNIST: d2l.ai's blocks, a growth rate of 12, the CIFAR stem.
+
+Not run to its end yet, so no score stands here:
+
+    python launch.py train --config=densenet_fashion_mnist
+"""
+
+from cnnlab.config import (
+    AugmentConfig,
+    Config,
+    DataConfig,
+    ModelConfig,
+    OptimizerConfig,
+    ScheduleConfig,
+)
+
+
+def get_config() -> Config:
+    return Config(
+        epochs=20.0,
+        batch_size=128,
+        data=DataConfig(name="fashion_mnist", validation_fraction=0.05),
+        augment=AugmentConfig(flip=True),
+        model=ModelConfig(name="densenet_d2l", options={"stem": "cifar", "growth_rate": 12}),
+        optimizer=OptimizerConfig(
+            name="sgd",
+            learning_rate=0.05,
+            weight_decay=5e-4,
+            options={"momentum": 0.9, "nesterov": True},
+        ),
+        schedule=ScheduleConfig(name="cosine", warmup_epochs=1.0),
+    )

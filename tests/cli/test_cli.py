@@ -7,7 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cnnlab.cli.help import field_meanings
 from cnnlab.cli.main import COMMANDS, main
+from cnnlab.config import Config
+from cnnlab.config.overrides import describe_fields
 
 TINY = [
     "--config=mlp_digits", "--config.epochs=none", "--config.steps=6", "--config.num_devices=1",
@@ -121,7 +124,16 @@ def test_help_of_the_program_and_of_each_command(capsys):
         out = capsys.readouterr().out
         assert "usage: python launch.py" in out
     assert launch("train", "--help") == 0
-    assert "--config.optimizer.learning_rate=0.1" in capsys.readouterr().out
+    lines = capsys.readouterr().out.splitlines()
+    at = lines.index("  --config.optimizer.learning_rate=0.1")
+    assert lines[at + 1] == "      the schedule's peak."
+    assert max(map(len, lines)) <= 100
+
+
+def test_help_means_every_field():
+    meanings = field_meanings(Config())
+    assert {path.removesuffix(".NAME") for path, _ in describe_fields(Config())} == set(meanings)
+    assert all(len(meaning) > 8 for meaning in meanings.values()), meanings
 
 
 @pytest.mark.parametrize(

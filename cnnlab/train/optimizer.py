@@ -8,6 +8,7 @@ import jax
 import optax
 import optax.contrib
 
+from cnnlab.config.options import check_options
 from cnnlab.config.schema import OptimizerConfig
 from cnnlab.errors import UserError, did_you_mean
 
@@ -69,7 +70,8 @@ def make_optimizer(
       learning_rate: a schedule; None takes the config's constant rate.
 
     Raises:
-      UserError: an unknown optimizer or option; the nearest one is named.
+      UserError: an unknown optimizer or option, and the nearest one is named; or an option of the
+        wrong type.
     """
     known = optimizer_options(config.name)
     for option in config.options:
@@ -77,6 +79,7 @@ def make_optimizer(
             raise UserError(
                 f"Optimizer '{config.name}' has no option '{option}'.{did_you_mean(option, known)}"
             )
+    check_options("optimizer.options", config.options, known)
     factory = _factories()[config.name]
     accepted = inspect.signature(factory).parameters
     arguments = dict(config.options)

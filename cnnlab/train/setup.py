@@ -8,11 +8,11 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from cnnlab.config import Config, validate
+from cnnlab.config import Config, check_options, validate
 from cnnlab.data import Dataset, DatasetInfo, load
 from cnnlab.data.augment import make_augment, make_normalize
 from cnnlab.errors import UserError, did_you_mean
-from cnnlab.models import Classifier, create_model
+from cnnlab.models import Classifier, create_model, model_options
 from cnnlab.tasks import Classification
 from cnnlab.train.optimizer import make_optimizer
 from cnnlab.train.schedule import epochs_to_steps, make_schedule, total_steps
@@ -135,6 +135,7 @@ def make_setup(config: Config, info: DatasetInfo) -> Setup:
         )
     num_train = info.num_examples["train"]
     schedule = make_schedule(config, num_train)
+    check_options("model.options", config.model.options, model_options(config.model.name))
     return Setup(
         config=config,
         info=info,

@@ -61,6 +61,7 @@ def fit(config: Config, workdir: str | Path, *, display: Display | None = None) 
     folder.create()
     mode = setup.task.metrics[config.evaluation.metric]
     with (
+        folder.named_in_errors(),
         StopRequests() as stop,
         CheckpointWriter(
             folder.path, keep=config.checkpoint.keep, mode=mode, report=display.note

@@ -35,8 +35,8 @@ def program_help(commands: Iterable[str]) -> str:
         "Without a command, 'train' runs; without flags, it trains LeNet on handwritten digits.",
         "'python launch.py COMMAND --help' tells the flags of a command.",
         "",
-        "Exit status: 0 on success; 1 after a mistake, told in a sentence on standard error; 143 and",
-        "130 where SIGTERM or Ctrl-C stopped a training, which has saved.",
+        "Exit status: 0 on success; 1 after a mistake, told in a sentence on standard error;",
+        "143 or 130 where SIGTERM or Ctrl-C stopped a training, which has saved.",
     ]
     return "\n".join(lines)
 

@@ -1,6 +1,7 @@
 """Optimizers by name from optax, with weight decay that spares norms and biases."""
 
 import inspect
+import typing
 from collections.abc import Callable
 from typing import Any
 
@@ -79,9 +80,15 @@ def make_optimizer(
             raise UserError(
                 f"Optimizer '{config.name}' has no option '{option}'.{did_you_mean(option, known)}"
             )
-    check_options("optimizer.options", config.options, known)
     factory = _factories()[config.name]
     accepted = inspect.signature(factory).parameters
+    # A number that is None by default, as sgd's momentum, tells its type by its annotation only.
+    numbers = {n for n, d in known.items() if d is None and _may_be_number(accepted[n].annotation)}
+    check_options(
+        "optimizer.options",
+        {n: v for n, v in config.options.items() if v is not None or n not in numbers},
+        known | dict.fromkeys(numbers, 0.0),
+    )
     arguments = dict(config.options)
     chain = []
     if config.clip_norm is not None:
@@ -99,6 +106,11 @@ def make_optimizer(
         arguments.setdefault("muon_weight_dimension_numbers", _muon_dimension_numbers)
     rate = config.learning_rate if learning_rate is None else learning_rate
     return optax.chain(*chain, factory(rate, **arguments))
+
+
+def _may_be_number(annotation: Any) -> bool:
+    kinds = set(typing.get_args(annotation))
+    return float in kinds and kinds <= {*typing.get_args(jax.typing.ArrayLike), type(None)}
 
 
 def _muon_dimension_numbers(params: Any) -> Any:

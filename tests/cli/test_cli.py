@@ -149,6 +149,8 @@ def test_help_means_every_field():
         (["train", "--config.model.name=lenett"], "Did you mean 'lenet"),
         (["train", "--config.optimizer.name=sdg"], "Unknown optimizer 'sdg'. Did you mean 'sgd'"),
         (["train", "--config.data.name=folder:/nowhere"], "there is no such folder"),
+        (["train", "--config.model.options.dropout_rate=x"], "dropout_rate='x' is not a number"),
+        (["summary", "--config.model.options.dropout_rate=x"], "dropout_rate='x' is not a number"),
         (["train", "something"], "takes flags only, got 'something'"),
         (["eval"], "--workdir must be set"),
         (["eval", "--workdir=nowhere"], "There is no run in nowhere"),

@@ -1,5 +1,7 @@
 """How far the host may run ahead of the device."""
 
+import itertools
+
 from cnnlab.train.pace import Pace
 
 
@@ -24,7 +26,7 @@ def test_fast_calls_are_waited_for_every_half_a_second():
     found = waits(lambda call: 0.01, 1000)
     assert found[:4] == [1, 3, 7, 15]  # twice as many each time, until they fill half a second
     # Sums of a hundredth are not exact.
-    assert {b - a for a, b in zip(found[8:], found[9:], strict=False)} <= {49, 50}
+    assert {b - a for a, b in itertools.pairwise(found[8:])} <= {49, 50}
 
 
 def test_a_compilation_at_first_is_not_held_against_the_calls_after_it():

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import cnnlab
+from cnnlab import classical
 from cnnlab.config import apply_overrides, experiment_names, load_experiment, validate
 from cnnlab.data import ArraySource, Dataset, DatasetInfo
 from cnnlab.train import make_setup
@@ -35,6 +36,7 @@ ALLOWED = {
     "tasks": set(),
     "config": {"data"},
     "train": {"config", "data", "models", "tasks"},
+    "classical": {"config", "data", "tasks", "train"},
     "analysis": {"models", "nn", "train"},
     "report": {"train", "tasks", "analysis"},
 }
@@ -63,7 +65,22 @@ def stand_in(config):
     return Dataset(info, {"train": source, "test": source})
 
 
-@pytest.mark.parametrize("name", experiment_names())
+EXPERIMENTS = {
+    name: load_experiment(name).model.name in classical.BASELINES for name in experiment_names()
+}
+
+
+@pytest.mark.parametrize("name", [name for name, baseline in EXPERIMENTS.items() if baseline])
+def test_classical_experiment_is_fitted(name, tmp_path, monkeypatch):
+    """With its own features and classifier, on random images: it learns those by heart."""
+    config = load_experiment(name)
+    monkeypatch.setattr("cnnlab.classical.fitting.load_data", stand_in)
+    result = classical.fit(config, tmp_path)
+    assert result["steps"] >= 2
+    assert result["test"]["accuracy"] > 0.9  # the stand-in tests on what it trains on
+
+
+@pytest.mark.parametrize("name", [name for name, baseline in EXPERIMENTS.items() if not baseline])
 def test_experiment_trains_two_steps(name):
     """With its own network, augmentation and optimizer, on a small batch of random images."""
     config = apply_overrides(load_experiment(name), {"batch_size": 4})

@@ -33,7 +33,8 @@ def run(values: flags.FlagValues, overrides: dict[str, str], positional: list[st
     refuse_positional("eval", positional)
     require("workdir", values.workdir)
     enable_compilation_cache()
-    from cnnlab.train.restore import evaluate_run, load_run
+    from cnnlab.cli.runs import load_run
+    from cnnlab.train.restore import evaluate_run
 
     trained = load_run(values.workdir, values.checkpoint)
     numbers = evaluate_run(trained, values.split)

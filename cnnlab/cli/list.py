@@ -38,9 +38,10 @@ def run(values: flags.FlagValues, overrides: dict[str, str], positional: list[st
 
 def _rows(kind: str) -> dict[str, str]:
     if kind == "models":
+        from cnnlab.classical import BASELINES
         from cnnlab.models import list_models, model_source
 
-        return {name: model_source(name) for name in list_models()}
+        return {name: model_source(name) for name in list_models()} | BASELINES
     if kind == "datasets":
         from cnnlab.data import list_datasets
 

@@ -32,11 +32,11 @@ def run(values: flags.FlagValues, overrides: dict[str, str], positional: list[st
     if not positional:
         raise UserError("predict needs at least one image file.")
     enable_compilation_cache()
+    from cnnlab.cli.runs import load_run
     from cnnlab.data.image import read_image
-    from cnnlab.train.restore import load_run
 
     trained = load_run(values.workdir, values.checkpoint)
-    info = trained.setup.info
+    info = trained.info
     images = np.stack([read_image(path, info.image_shape) for path in positional])
     predictions = []
     for path, probabilities in zip(positional, trained.probabilities(images), strict=True):

@@ -1,4 +1,4 @@
-r"""Train a network, or resume a run.
+r"""Train a network (or fit a classical baseline), or resume a run.
 
 usage: python launch.py train [--config=EXPERIMENT] [--workdir=FOLDER] [--config.FIELD=VALUE ...]
 
@@ -42,10 +42,11 @@ def run(values: flags.FlagValues, overrides: dict[str, str], positional: list[st
     config, workdir = _config_and_workdir(values, overrides)
     validate(config)
     enable_compilation_cache()
+    from cnnlab.classical import BASELINES
+    from cnnlab.cli.runs import fit
     from cnnlab.report.run_pictures import draw_run
     from cnnlab.train.display import make_display
     from cnnlab.train.interrupts import Interrupted
-    from cnnlab.train.loop import fit
 
     display = make_display()
     display.note(f"cnnlab: {config.model.name} on {config.data.name}, in {workdir}")
@@ -59,6 +60,8 @@ def run(values: flags.FlagValues, overrides: dict[str, str], positional: list[st
         return 128 + stop.signum
     pictures = draw_run(workdir)
     test = result["test"]
+    network = config.model.name not in BASELINES
+    summary = f"  python launch.py summary --config={workdir}/config.json\n" if network else ""
     numbers = "  ".join(f"{name} {_show(name, value)}" for name, value in test.items())
     print(
         f"\ntest: {numbers}\n"
@@ -68,7 +71,7 @@ def run(values: flags.FlagValues, overrides: dict[str, str], positional: list[st
         f"\nnext:\n"
         f"  python launch.py eval --workdir={workdir}\n"
         f"  python launch.py predict --workdir={workdir} IMAGE.png\n"
-        f"  python launch.py summary --config={workdir}/config.json\n"
+        f"{summary}"
         f"  tensorboard --logdir={workdir}        (pip install tensorboard)"
     )
     return 0

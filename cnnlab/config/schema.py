@@ -26,6 +26,8 @@ class DataConfig:
       validation_fraction: share of the training split, in [0, 1), held out for validation when the
         set has no validation split of its own. With 0 the periodic evaluation reads the test split,
         and neither a best checkpoint nor early stopping is available.
+      train_examples_per_class: train on only so many examples of each class, the same for every
+        seed, chosen after the validation split is held out; unset trains on all.
       num_workers: processes that decode images of sets too large to be held in memory.
     """
 
@@ -34,6 +36,7 @@ class DataConfig:
     data_dir: str | None = None
     manual_dir: str | None = None
     validation_fraction: float = 0.1
+    train_examples_per_class: int | None = None
     num_workers: int = 0
 
 
@@ -113,6 +116,26 @@ class ScheduleConfig:
 
 
 @dataclasses.dataclass
+class FinetuneConfig:
+    """How a backbone that has learned before goes on learning; see also `model.pretrained`.
+
+    Attributes:
+      freeze_backbone: train the head alone. The backbone's parameters get no update, no decay and
+        no gradient; its batch statistics still move unless freeze_batch_stats is set too.
+      backbone_rate: learning rate of the backbone as a factor of `optimizer.learning_rate`.
+      freeze_batch_stats: the backbone runs as in evaluation while it trains: batch norm uses its
+        saved statistics and does not move them, and dropout in the backbone is off.
+      unfreeze_epochs: over that many first epochs the backbone's parts join the training one after
+        another, the last first; unset trains all of them from the start.
+    """
+
+    freeze_backbone: bool = False
+    backbone_rate: float = 1.0
+    freeze_batch_stats: bool = False
+    unfreeze_epochs: float | None = None
+
+
+@dataclasses.dataclass
 class EvaluationConfig:
     """When and how the run is judged.
 
@@ -176,5 +199,6 @@ class Config:
     loss: LossConfig = dataclasses.field(default_factory=LossConfig)
     optimizer: OptimizerConfig = dataclasses.field(default_factory=OptimizerConfig)
     schedule: ScheduleConfig = dataclasses.field(default_factory=ScheduleConfig)
+    finetune: FinetuneConfig = dataclasses.field(default_factory=FinetuneConfig)
     evaluation: EvaluationConfig = dataclasses.field(default_factory=EvaluationConfig)
     checkpoint: CheckpointConfig = dataclasses.field(default_factory=CheckpointConfig)

@@ -18,9 +18,12 @@ def validate(config: Config) -> None:
         "num_devices": config.num_devices,
         "steps_per_call": config.steps_per_call,
         "data.image_size": config.data.image_size,
+        "data.train_examples_per_class": config.data.train_examples_per_class,
         "optimizer.learning_rate": config.optimizer.learning_rate,
         "optimizer.clip_norm": config.optimizer.clip_norm,
         "optimizer.accumulate_steps": config.optimizer.accumulate_steps,
+        "finetune.backbone_rate": config.finetune.backbone_rate,
+        "finetune.unfreeze_epochs": config.finetune.unfreeze_epochs,
         "evaluation.every_epochs": config.evaluation.every_epochs,
         "evaluation.batch_size": config.evaluation.batch_size,
         "evaluation.early_stopping_patience": config.evaluation.early_stopping_patience,
@@ -78,8 +81,32 @@ def _check_combinations(config: Config) -> None:
         raise UserError(
             f"schedule.warmup_epochs={schedule.warmup_epochs} must be below epochs={config.epochs}."
         )
+    _check_finetune(config)
     if config.evaluation.early_stopping_patience and not config.data.validation_fraction:
         raise UserError(
             "evaluation.early_stopping_patience needs data to judge by: set "
             "data.validation_fraction above 0 (the test split must not decide when to stop)."
+        )
+
+
+def _check_finetune(config: Config) -> None:
+    finetune = config.finetune
+    if finetune.freeze_backbone and finetune.backbone_rate != 1.0:
+        raise UserError(
+            f"finetune.backbone_rate={finetune.backbone_rate} does not go with "
+            "finetune.freeze_backbone, which trains the head alone: set one of them."
+        )
+    if finetune.freeze_backbone and finetune.unfreeze_epochs is not None:
+        raise UserError(
+            f"finetune.unfreeze_epochs={finetune.unfreeze_epochs} does not go with "
+            "finetune.freeze_backbone, which never unfreezes: set one of them."
+        )
+    if (
+        finetune.unfreeze_epochs is not None
+        and config.epochs is not None
+        and finetune.unfreeze_epochs >= config.epochs
+    ):
+        raise UserError(
+            f"finetune.unfreeze_epochs={finetune.unfreeze_epochs} must be below "
+            f"epochs={config.epochs}: the first part of the backbone would never train."
         )

@@ -9,7 +9,7 @@ import numpy as np
 from cnnlab.data import digits, folder, tfds
 from cnnlab.data.cache import MAX_BYTES
 from cnnlab.data.source import Dataset, DatasetInfo, Source, take
-from cnnlab.data.split import stratified_split
+from cnnlab.data.split import stratified_sample, stratified_split
 from cnnlab.data.statistics import channel_statistics
 from cnnlab.errors import UserError
 
@@ -23,6 +23,7 @@ def load(
     data_dir: str | None = None,
     manual_dir: str | None = None,
     validation_fraction: float = 0.1,
+    train_examples_per_class: int | None = None,
 ) -> Dataset:
     """Loads `digits`, `folder:PATH`, or an image classification data set of TFDS.
 
@@ -35,6 +36,8 @@ def load(
       manual_dir: archives for TFDS to prepare from.
       validation_fraction: share of the training split to hold out where the set has no validation
         split of its own; 0 holds out none. Which examples are held out is fixed.
+      train_examples_per_class: keep only so many of the training split, to learn from few labels;
+        which ones is fixed as well. None keeps all.
 
     >>> dataset = load("digits")
     >>> dataset.splits["train"].images.shape
@@ -60,6 +63,9 @@ def load(
     for split, source in splits.items():
         _check_labels(name, split, source, class_names)
     splits = _with_held_out(name, splits, class_names, validation_fraction)
+    if train_examples_per_class is not None:
+        few = _few(name, splits["train"], class_names, train_examples_per_class)
+        splits = splits | {"train": few}
     mean, std = channel_statistics(splits["train"])
     info = DatasetInfo(
         name=name,
@@ -115,3 +121,14 @@ def _with_held_out(
             first, second = stratified_split(labels, share, class_names, name=name, held_out=split)
         splits = splits | {"train": take(train, first), split: take(train, second)}
     return splits
+
+
+def _few(name: str, train: Source, class_names: Sequence[str], per_class: int) -> Source:
+    labels = _labels(train)
+    if labels is None:
+        raise UserError(
+            f"data.train_examples_per_class={per_class}: {name} is too large to be held in memory, "
+            "so its labels are not known beforehand; set a smaller data.image_size, or leave it "
+            "unset."
+        )
+    return take(train, stratified_sample(labels, per_class, class_names, name=name))

@@ -50,3 +50,33 @@ def stratified_split(
     second = np.sort(np.concatenate(chosen))
     first = np.setdiff1d(np.arange(len(labels)), second)
     return first, second
+
+
+def stratified_sample(
+    labels: np.ndarray, per_class: int, class_names: Sequence[str], *, name: str
+) -> np.ndarray:
+    """Chooses the same number of examples of every class; a larger sample holds the smaller ones.
+
+    Args:
+      labels: int [examples].
+      per_class: examples of each class.
+      class_names: in the order of the labels.
+      name: of the data set, for the error message.
+
+    Returns:
+      Numbers of the examples, ascending.
+
+    Raises:
+      UserError: a class with fewer examples.
+    """
+    rng = np.random.default_rng(_SEED)
+    chosen = []
+    for label, class_name in enumerate(class_names):
+        members = np.flatnonzero(labels == label)
+        if len(members) < per_class:
+            raise UserError(
+                f"data.train_examples_per_class={per_class}: class '{class_name}' of {name} has "
+                f"only {len(members)} in its training split."
+            )
+        chosen.append(rng.permutation(members)[:per_class])
+    return np.sort(np.concatenate(chosen))

@@ -20,12 +20,15 @@ class Classifier(nn.Module):
       head: maps those feature maps to logits.
       min_size: smallest height and width in pixels that the architecture can take.
       small_image_hint: what else a user with smaller images can do, for the error message.
+      freeze_batch_stats: the backbone runs as in evaluation also where `train` is set: its batch
+        statistics are used and do not move, its dropout is off. `model.clone` changes it.
     """
 
     backbone: nn.Module
     head: nn.Module
     min_size: int = 1
     small_image_hint: str = ""
+    freeze_batch_stats: bool = False
 
     def __call__(self, images: jax.Array, *, train: bool) -> jax.Array:
         """Maps normalised float images [batch, height, width, channels] to logits [batch, classes].
@@ -41,7 +44,7 @@ class Classifier(nn.Module):
     def features(self, images: jax.Array, *, train: bool = False) -> tuple[jax.Array, ...]:
         """Maps images to the backbone's feature maps, from fine to coarse."""
         self._check(images)
-        return self.backbone(images, train=train)
+        return self.backbone(images, train=train and not self.freeze_batch_stats)
 
     def _check(self, images: jax.Array) -> None:
         architecture = type(self.backbone).__name__

@@ -19,6 +19,9 @@ _FAMILIES: tuple[ModuleType, ...] = (mlp, lenet, resnet)
 
 _VARIANTS = {name: family for family in _FAMILIES for name in family.VARIANTS}
 
+# Names that `config.model.name` knows too, but that make no network.
+BASELINES = ("hog",)
+
 
 def list_models(pattern: str = "*") -> list[str]:
     """Names of the architectures that match a shell pattern, e.g. `resnet*`."""
@@ -71,6 +74,12 @@ def create_model(
 
 
 def _family(name: str) -> ModuleType:
+    if name in BASELINES:
+        raise UserError(
+            f"'{name}' is a classical baseline and no network, so it has no layers: "
+            "'launch.py train' fits it, as does cnnlab.classical.fit."
+        )
     if name not in _VARIANTS:
-        raise UserError(f"Unknown model '{name}'.{did_you_mean(name, _VARIANTS)}")
+        names = [*_VARIANTS, *BASELINES]
+        raise UserError(f"Unknown model '{name}'.{did_you_mean(name, names)}")
     return _VARIANTS[name]

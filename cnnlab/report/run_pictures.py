@@ -16,7 +16,7 @@ def draw_run(workdir: str | Path) -> list[Path]:
     title = f"{config.model.name} on {config.data.name}"
     pictures = []
     rows = read_rows(folder.metrics)
-    if rows:
+    if len({row["step"] for row in rows}) > 1:  # a single point, a baseline's, is no curve
         pictures.append(folder.path / "curves.png")
         plot_curves(rows, title=title).savefig(pictures[-1])
     if folder.confusion.is_file():

@@ -13,7 +13,7 @@ import optax
 from cnnlab.data import Dataset
 from cnnlab.errors import UserError
 from cnnlab.train.feed import make_feed
-from cnnlab.train.optimizer import make_optimizer
+from cnnlab.train.finetune import make_finetune_optimizer
 from cnnlab.train.parallel import make_parallel
 from cnnlab.train.setup import Setup
 
@@ -65,7 +65,14 @@ def find_learning_rate(
         raise UserError(f"num_steps={num_steps} is too few to see a trend: take 10 or more.")
     rates = np.geomspace(lowest, highest, num_steps)
     schedule = optax.exponential_decay(lowest, num_steps - 1, highest / lowest)
-    setup = dataclasses.replace(setup, tx=make_optimizer(setup.config.optimizer, schedule))
+    tx = make_finetune_optimizer(
+        setup.config,
+        schedule,
+        model=setup.model,
+        image_shape=setup.info.image_shape,
+        num_examples=setup.info.num_examples["train"],
+    )
+    setup = dataclasses.replace(setup, tx=tx)
     parallel = make_parallel("jit", 1)
     step_fn = setup.train_step()
 

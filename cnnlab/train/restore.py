@@ -4,13 +4,15 @@ import dataclasses
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import jax
 import numpy as np
 
+from cnnlab.config import Config
+from cnnlab.data import DatasetInfo, Source
 from cnnlab.errors import UserError, did_you_mean
-from cnnlab.tasks import per_class_accuracy
+from cnnlab.tasks import Classification, per_class_accuracy
 from cnnlab.train.checkpoint import CheckpointReader
 from cnnlab.train.evaluate import evaluate
 from cnnlab.train.parallel import make_parallel
@@ -18,6 +20,28 @@ from cnnlab.train.records import finite
 from cnnlab.train.setup import Setup, load_data, make_setup
 from cnnlab.train.state import PyTree
 from cnnlab.train.workdir import Workdir
+
+
+class Run(Protocol):
+    """What evaluation and prediction ask of a run, whether a network or a baseline made it."""
+
+    @property
+    def config(self) -> Config: ...
+
+    @property
+    def info(self) -> DatasetInfo: ...
+
+    @property
+    def task(self) -> Classification: ...
+
+    @property
+    def step(self) -> int: ...
+
+    def probabilities(self, images: np.ndarray) -> np.ndarray:
+        """Maps uint8 images [batch, height, width, channels] to probabilities [batch, classes]."""
+
+    def sums(self, source: Source) -> dict[str, np.ndarray]:
+        """Metric sums over all examples of a source."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +58,18 @@ class TrainedRun:
     variables: PyTree
     step: int
 
+    @property
+    def config(self) -> Config:
+        return self.setup.config
+
+    @property
+    def info(self) -> DatasetInfo:
+        return self.setup.info
+
+    @property
+    def task(self) -> Classification:
+        return self.setup.task
+
     def probabilities(self, images: np.ndarray) -> np.ndarray:
         """Maps uint8 images [batch, height, width, channels] to probabilities [batch, classes].
 
@@ -41,6 +77,17 @@ class TrainedRun:
         >>> run.probabilities(images).argmax(-1)
         """
         return np.asarray(jax.jit(self._predict())(self.variables, images))
+
+    def sums(self, source: Source) -> dict[str, np.ndarray]:
+        """Metric sums over all examples of a source."""
+        parallel = make_parallel("jit")
+        return evaluate(
+            parallel.compile_eval(self.setup.eval_step()),
+            parallel.replicate(self.variables),
+            source,
+            parallel,
+            batch_size=self.config.evaluation.batch_size or self.config.batch_size,
+        )
 
     def _predict(self) -> Callable[[PyTree, jax.Array], jax.Array]:
         normalize = self.setup.normalize()
@@ -82,32 +129,24 @@ def load_run(
     return TrainedRun(setup, carry["state"].variables, step)
 
 
-def evaluate_run(run: TrainedRun, split: str = "test") -> dict[str, Any]:
+def evaluate_run(run: Run, split: str = "test") -> dict[str, Any]:
     """Metrics of a trained run on one split of its data set, as JSON values.
 
     Raises:
       UserError: the data set has no such split.
     """
-    config = run.setup.config
-    dataset = load_data(config)
+    dataset = load_data(run.config)
     if split not in dataset.splits:
         raise UserError(
-            f"--split='{split}': {config.data.name} has no such split."
+            f"--split='{split}': {run.config.data.name} has no such split."
             + did_you_mean(split, dataset.splits)
         )
-    parallel = make_parallel("jit")
-    sums = evaluate(
-        parallel.compile_eval(run.setup.eval_step()),
-        parallel.replicate(run.variables),
-        dataset.splits[split],
-        parallel,
-        batch_size=config.evaluation.batch_size or config.batch_size,
-    )
+    sums = run.sums(dataset.splits[split])
     per_class = per_class_accuracy(sums["confusion"]).tolist()
     return {
         "split": split,
         "checkpoint_step": run.step,
         "num_examples": int(sums["count"]),
-        **finite(run.setup.task.finalize(sums)),
+        **finite(run.task.finalize(sums)),
         "per_class_accuracy": finite(dict(zip(dataset.info.class_names, per_class, strict=True))),
     }

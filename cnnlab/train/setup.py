@@ -14,7 +14,7 @@ from cnnlab.data.augment import make_augment, make_normalize
 from cnnlab.errors import UserError, did_you_mean
 from cnnlab.models import Classifier, create_model, model_options
 from cnnlab.tasks import Classification
-from cnnlab.train.optimizer import make_optimizer
+from cnnlab.train.finetune import BACKBONE, make_finetune_optimizer
 from cnnlab.train.schedule import epochs_to_steps, make_schedule, total_steps
 from cnnlab.train.state import PyTree, TrainState, create_state, init_state
 from cnnlab.train.step import TrainStep, make_eval_step, make_train_step, zero_sums
@@ -28,6 +28,7 @@ def load_data(config: Config) -> Dataset:
         data_dir=config.data.data_dir,
         manual_dir=config.data.manual_dir,
         validation_fraction=config.data.validation_fraction,
+        train_examples_per_class=config.data.train_examples_per_class,
     )
 
 
@@ -94,6 +95,7 @@ class Setup:
             accumulate_steps=self.config.optimizer.accumulate_steps,
             ema_decay=self.config.optimizer.ema_decay,
             axis_name=axis_name,
+            frozen=(BACKBONE,) if self.config.finetune.freeze_backbone else (),
         )
 
     def eval_step(self) -> Callable[[PyTree, Any], Any]:
@@ -136,19 +138,26 @@ def make_setup(config: Config, info: DatasetInfo) -> Setup:
     num_train = info.num_examples["train"]
     schedule = make_schedule(config, num_train)
     check_options("model.options", config.model.options, model_options(config.model.name))
+    model = create_model(
+        config.model.name,
+        num_classes=info.num_classes,
+        dtype=config.model.dtype,
+        **config.model.options,
+    ).clone(freeze_batch_stats=config.finetune.freeze_batch_stats)
     return Setup(
         config=config,
         info=info,
-        model=create_model(
-            config.model.name,
-            num_classes=info.num_classes,
-            dtype=config.model.dtype,
-            **config.model.options,
-        ),
+        model=model,
         task=task,
         total_steps=total_steps(config, num_train),
         eval_steps=epochs_to_steps(config.evaluation.every_epochs, config, num_train),
         save_steps=config.checkpoint.every_steps,
         schedule=schedule,
-        tx=make_optimizer(config.optimizer, schedule),
+        tx=make_finetune_optimizer(
+            config,
+            schedule,
+            model=model,
+            image_shape=info.image_shape,
+            num_examples=num_train,
+        ),
     )

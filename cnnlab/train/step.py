@@ -1,6 +1,6 @@
 """The training step and the evaluation step: pure functions of state and batch."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import flax.linen as nn
@@ -26,6 +26,7 @@ def make_train_step(
     accumulate_steps: int = 1,
     ema_decay: float | None = None,
     axis_name: str | None = None,
+    frozen: Collection[str] = (),
 ) -> TrainStep:
     """Builds `step(state, batch) -> (state, sums)`: one optimizer update, not yet compiled.
 
@@ -45,10 +46,13 @@ def make_train_step(
         use the smaller decay (1 + step) / (10 + step), so that it forgets the initial weights.
       axis_name: of the devices, under `pmap`: gradients, sums and batch statistics are then
         combined over it. Under `jit` they are global already.
+      frozen: top-level names of parameters, e.g. `backbone`, that get a gradient of zero, which is
+        not computed. That `tx` must leave them alone as well is the caller's part.
     """
     update = optax.with_extra_args_support(tx).update
 
     def loss_and_sums(params: PyTree, collections: PyTree, batch: Batch, rngs: dict) -> tuple:
+        params = {**params, **{name: jax.lax.stop_gradient(params[name]) for name in frozen}}
         logits, collections = model.apply(
             {"params": params, **collections},
             batch["image"],
@@ -91,7 +95,10 @@ def make_train_step(
         ema_params = state.ema_params
         if ema_decay is not None:
             decay = jnp.minimum(ema_decay, (1.0 + state.step) / (10.0 + state.step))
-            ema_params = optax.incremental_update(params, ema_params, 1.0 - decay)
+            # In this form, parameters that do not move keep their average to the last bit.
+            ema_params = jax.tree.map(
+                lambda new, old: old + (1.0 - decay) * (new - old), params, ema_params
+            )
         grad_norm = optax.tree.norm(grads)
         finite = jnp.isfinite(mean_loss) & jnp.isfinite(grad_norm)
         sums |= {

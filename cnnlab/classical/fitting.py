@@ -1,0 +1,131 @@
+"""Fits a baseline: features, standardisation, logistic regression, the networks' metrics.
+
+The run folder is that of a network (see `cnnlab.train.workdir`) with `weights.npz` in place of
+`checkpoints/`. A step, and an epoch, is one iteration of the solver, which sees all training
+examples. Of the config, `data`, `model.name` and `model.options` matter; what belongs to training
+by gradient steps (batch_size, epochs, seed, optimizer, schedule, augment, loss, checkpoint, ...)
+has no meaning here and is not read.
+"""
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cnnlab.classical.linear import fit_linear, standardize
+from cnnlab.classical.options import Options, make_options
+from cnnlab.classical.restore import WEIGHTS, ClassicalRun, metric_sums
+from cnnlab.config import Config, validate
+from cnnlab.data import Dataset
+from cnnlab.errors import UserError
+from cnnlab.train.display import Display, PlainDisplay
+from cnnlab.train.lock import hold
+from cnnlab.train.records import Records, finite
+from cnnlab.train.setup import load_data
+from cnnlab.train.workdir import Workdir
+
+# The solver needs the features of all training examples at once.
+_MAX_BYTES = 4 * 2**30
+_LOCK = ".lock"
+
+
+def fit(config: Config, workdir: str | Path, *, display: Display | None = None) -> dict[str, Any]:
+    """Fits as `config` says; a fit that was stopped half-way starts over, a complete one is kept.
+
+    Args:
+      config: the experiment; `config.model.name` is a baseline's.
+      workdir: folder of the run.
+      display: what a person sees; None prints plain lines.
+
+    Returns:
+      The content of result.json, with the entries that `cnnlab.train.fit` returns.
+
+    Raises:
+      UserError: anything the user can mend.
+    """
+    display = display or PlainDisplay()
+    validate(config)
+    options = make_options(config)
+    folder = Workdir(workdir)
+    if folder.has_run:
+        folder.check_config(config)
+        result = folder.result()
+        if result is not None:
+            display.note(f"{folder.path} is complete; nothing is left to train.")
+            return result
+    dataset = load_data(config)
+    # Shapes are checked before anything is written, so that a mistake leaves no run behind.
+    _check_size(options, dataset)
+    folder.create()
+    with hold(folder.path / _LOCK):
+        folder.write_config(config)
+        folder.write("dataset.json", dataset.info.to_json())
+        folder.record_start(sys.argv)
+        return _fit(config, options, dataset, folder, display)
+
+
+def _check_size(options: Options, dataset: Dataset) -> None:
+    examples, length = len(dataset.splits["train"]), options.hog.length(dataset.info.image_shape)
+    size = 4 * examples * length
+    if size > _MAX_BYTES:
+        raise UserError(
+            f"{length:,} features of each of {examples:,} training images take "
+            f"{size / 2**30:.1f} GiB, more than the {_MAX_BYTES // 2**30} GiB that are allowed: "
+            f"raise model.options.cell_size={options.cell_size} or lower data.image_size."
+        )
+
+
+def _fit(
+    config: Config, options: Options, dataset: Dataset, folder: Workdir, display: Display
+) -> dict[str, Any]:
+    info, splits = dataset.info, dataset.splits
+    hog = options.hog
+    began = time.monotonic()
+    examples, length = len(splits["train"]), hog.length(info.image_shape)
+    display.note(f"Computing {length:,} features of each of {examples:,} training images.")
+    features, labels = np.empty((examples, length), np.float32), np.empty(examples, np.int32)
+    done = 0
+    for some, their_labels in hog.over(splits["train"]):
+        rows = slice(done, done + len(some))
+        features[rows], labels[rows] = some, their_labels
+        done += len(some)
+    mean, scale = standardize(features)
+    display.note(f"Fitting logistic regression ({time.monotonic() - began:.1f} s so far).")
+    scaled = fit_linear(
+        features,
+        labels,
+        num_classes=info.num_classes,
+        C=options.C,
+        max_iterations=options.max_iterations,
+    )
+    seconds = time.monotonic() - began
+    if scaled.step >= options.max_iterations:
+        display.note(
+            f"The solver stopped at model.options.max_iterations={options.max_iterations} before "
+            "it converged."
+        )
+    run = ClassicalRun(config, info, hog, scaled.of_unscaled(mean, scale))
+    run.linear.save(folder.path / WEIGHTS)
+
+    # The training features are at hand, standardised; those of other splits are not held.
+    sums = {"train": metric_sums(run.task, scaled, [(features, labels)])}
+    sums |= {split: run.sums(splits[split]) for split in ("validation", "test") if split in splits}
+    numbers = {split: finite(run.task.finalize(value)) for split, value in sums.items()}
+    records = Records(folder.metrics, folder.tensorboard)
+    try:
+        for split, row in numbers.items():
+            records.write({"step": run.step, "epoch": float(run.step), "split": split, **row})
+    finally:
+        records.close()
+    np.save(folder.confusion, sums["test"]["confusion"])
+    result = {
+        "test": numbers["test"],
+        "checkpoint_step": run.step,
+        "steps": run.step,
+        "num_parameters": run.linear.weights.size + run.linear.bias.size,
+        "seconds": round(seconds, 1),
+    }
+    folder.write("result.json", result)
+    return result

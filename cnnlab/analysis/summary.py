@@ -110,12 +110,13 @@ def total_macs(layers: list[Layer]) -> int:
 def summary_table(layers: list[Layer], title: str) -> Table:
     """The table for a terminal, with totals in its footer."""
     table = Table(title=title, title_justify="left", show_footer=True)
-    table.add_column("layer", footer="total", no_wrap=True)
-    table.add_column("kind")
-    table.add_column("output shape")
+    table.add_column("layer", footer="total", overflow="fold")
+    table.add_column("kind", overflow="fold")
+    table.add_column("output shape", overflow="fold")
     params, macs = sum(layer.params for layer in layers), total_macs(layers)
-    table.add_column("parameters", justify="right", footer=f"{params:,}")
-    table.add_column("MACs", justify="right", footer=f"{macs:,}")
+    # Numbers are never cut, whatever the width of the terminal.
+    for name, total in (("parameters", f"{params:,}"), ("MACs", f"{macs:,}")):
+        table.add_column(name, justify="right", footer=total, no_wrap=True)
     for layer in layers:
         shapes = "  ".join("x".join(map(str, shape)) for shape in layer.output_shapes)
         indent = "  " * layer.name.count("/")

@@ -1,8 +1,13 @@
 """The text of `--help`, for the program and for each command."""
 
+import dataclasses
 import importlib
+import inspect
+import re
+import textwrap
 from collections.abc import Iterable
 from types import ModuleType
+from typing import Any
 
 from absl import flags
 
@@ -10,6 +15,7 @@ from cnnlab.config import Config
 from cnnlab.config.overrides import describe_fields
 
 _SPECIAL = frozenset({"flagfile", "undefok"})
+_WIDTH = 98
 
 
 def program_help(commands: Iterable[str]) -> str:
@@ -28,19 +34,52 @@ def program_help(commands: Iterable[str]) -> str:
         "",
         "Without a command, 'train' runs; without flags, it trains LeNet on handwritten digits.",
         "'python launch.py COMMAND --help' tells the flags of a command.",
+        "",
+        "Exit status: 0 on success; 1 after a mistake, told in a sentence on standard error;",
+        "143 or 130 where SIGTERM or Ctrl-C stopped a training, which has saved.",
     ]
     return "\n".join(lines)
 
 
 def command_help(module: ModuleType, values: flags.FlagValues) -> str:
-    """The command's docstring, its flags, and the fields of the config where it takes one."""
-    lines = [module.__doc__.strip(), "", "flags:"]
-    for name in sorted(set(values) - _SPECIAL):
+    """The command's docstring and its flags; for `train` also every field of the config."""
+    lines = [module.__doc__.strip()]
+    names = sorted(set(values) - _SPECIAL)
+    if names:
+        lines += ["", "flags:"]
+    for name in names:
         flag = values[name]
         default = "" if flag.default in (None, False) else f" (default: {flag.default_as_str})"
-        lines += [f"  --{name}", f"      {flag.help}{default}"]
-    if "config" in values:
+        lines += [f"  --{name}", _indented(f"{flag.help}{default}")]
+    if "config" in names and "workdir" not in names:
+        lines += ["", "What --config.FIELD can be: 'python launch.py train --help'."]
+    elif "config" in names:
         lines += ["", "fields of the config, with their defaults (an experiment may set others):"]
-        lines += [f"  --config.{path}={default}" for path, default in describe_fields(Config())]
-        lines.append("What each means: 'python -m pydoc cnnlab.config.schema'.")
+        meanings = field_meanings(Config())
+        for path, default in describe_fields(Config()):
+            lines += [
+                f"  --config.{path}={default}",
+                _indented(meanings[path.removesuffix(".NAME")]),
+            ]
     return "\n".join(lines)
+
+
+def field_meanings(config: Any, prefix: str = "") -> dict[str, str]:
+    """What each field of nested dataclasses means, by path: from the `Attributes` they document."""
+    text = inspect.getdoc(type(config)).partition("Attributes:\n")[2]
+    told = {
+        name: " ".join(meaning.split())
+        for name, meaning in re.findall(r"^  (\w+): (.*(?:\n    .*)*)", text, flags=re.M)
+    }
+    meanings = {}
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if dataclasses.is_dataclass(value):
+            meanings |= field_meanings(value, f"{prefix}{field.name}.")
+        else:
+            meanings[prefix + field.name] = told[field.name].replace("`", "")
+    return meanings
+
+
+def _indented(text: str) -> str:
+    return textwrap.fill(text, _WIDTH, initial_indent=" " * 6, subsequent_indent=" " * 6)

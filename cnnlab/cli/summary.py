@@ -33,7 +33,8 @@ def run(values: flags.FlagValues, overrides: dict[str, str], positional: list[st
     refuse_positional("summary", positional)
     config = resolve_config(values.config, overrides)
     from cnnlab.analysis import summarize, summary_table, total_macs
-    from cnnlab.models import create_model
+    from cnnlab.config import check_options
+    from cnnlab.models import create_model, model_options
     from cnnlab.train.setup import load_data
 
     shape, classes = None, values.classes
@@ -43,6 +44,7 @@ def run(values: flags.FlagValues, overrides: dict[str, str], positional: list[st
     size, channels = values.input_size, values.channels
     height, width = (size, size) if size else shape[:2]
     image_shape = (height, width, channels or shape[2])
+    check_options("model.options", config.model.options, model_options(config.model.name))
     model = create_model(
         config.model.name,
         num_classes=classes,

@@ -1,6 +1,7 @@
 """Typed configuration of an experiment: fields, overrides, validation, files."""
 
 from cnnlab.config.files import experiment_names, load_experiment
+from cnnlab.config.options import check_options
 from cnnlab.config.overrides import apply_overrides
 from cnnlab.config.schema import (
     AugmentConfig,
@@ -29,6 +30,7 @@ __all__ = [
     "OptimizerConfig",
     "ScheduleConfig",
     "apply_overrides",
+    "check_options",
     "differences",
     "experiment_names",
     "from_json",

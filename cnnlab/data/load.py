@@ -52,6 +52,8 @@ def load(
         class_names = digits.CLASS_NAMES
         shape = splits["train"].images.shape[1:]
     elif name.startswith(_FOLDER):
+        if name == _FOLDER:
+            raise UserError("data.name=folder: lacks its path: folder:PATH.")
         path = Path(name.removeprefix(_FOLDER)).expanduser()
         splits, class_names, shape = folder.load_splits(path, image_size)
         if sum(map(len, splits.values())) * math.prod(shape) <= MAX_BYTES:
@@ -116,7 +118,7 @@ def _with_held_out(
             count = max(1, round(share * len(train)))
             first, second = np.sort(order[count:]), np.sort(order[:count])
         else:
-            first, second = stratified_split(labels, share, class_names, name=name)
+            first, second = stratified_split(labels, share, class_names, name=name, held_out=split)
         splits = splits | {"train": take(train, first), split: take(train, second)}
     return splits
 

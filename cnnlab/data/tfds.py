@@ -45,9 +45,14 @@ class TfdsSource:
     """Records of one split, decoded when asked for."""
 
     def __init__(
-        self, records: object, image_key: str, label_key: str, shape: tuple[int, int, int]
+        self,
+        records: object,
+        image_key: str,
+        label_key: str,
+        shape: tuple[int, int, int],
+        num_classes: int,
     ):
-        self._records, self._shape = records, shape
+        self._records, self._shape, self._num_classes = records, shape, num_classes
         self._image_key, self._label_key = image_key, label_key
 
     def __len__(self) -> int:
@@ -55,11 +60,16 @@ class TfdsSource:
 
     def __getitem__(self, index: int) -> Example:
         record = self._records[index]
-        image = record[self._image_key]
+        image, label = record[self._image_key], record[self._label_key]
+        if not 0 <= label < self._num_classes:  # TFDS has -1 for examples without a label
+            raise UserError(
+                f"Example {index} has the label {label}, and {self._num_classes} classes allow 0 "
+                f"to {self._num_classes - 1}."
+            )
         if image.shape != self._shape:
             pixels = image[..., 0] if image.shape[-1] == 1 else image
             image = fit_image(Image.fromarray(pixels), self._shape)
-        return {"image": image, "label": np.int32(record[self._label_key])}
+        return {"image": image, "label": np.int32(label)}
 
     def decode(self) -> ArraySource:
         """All of them, in memory."""
@@ -103,7 +113,8 @@ def load_splits(
         raise UserError(f"data.name={name}: it has no training split, only {sorted(available)}.")
 
     def source(split: str) -> TfdsSource:
-        return TfdsSource(builder.as_data_source(split=split), image_key, label_key, shape)
+        records = builder.as_data_source(split=split)
+        return TfdsSource(records, image_key, label_key, shape, len(class_names))
 
     sources = {ours: source(theirs) for ours, theirs in splits.items()}
     size = sum(map(len, sources.values())) * math.prod(shape)
@@ -153,7 +164,7 @@ def _advice(name: str, error: BaseException) -> str:
     if any(isinstance(e, ImportError) and "tensorflow" in str(e) for e in _chain(error)):
         return (
             f"Preparing '{name}' needs TensorFlow (training does not): run \"pip install "
-            f"'cnnlab[prepare]'\", then 'python launch.py prepare --dataset={name}' again."
+            "'cnnlab[prepare]'\", then this command again."
         )
     reason = str(error).strip().split("\n")[0][:200]
     return (

@@ -23,7 +23,8 @@ import itertools
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -97,6 +98,7 @@ class CheckpointWriter(CheckpointReader):
             try:
                 self.directory.mkdir(parents=True, exist_ok=True)
                 resources.enter_context(hold(self.directory / _LOCK))
+                resources.enter_context(_without_echo())
                 self._mend()
             except OSError as error:
                 raise UserError(
@@ -325,6 +327,25 @@ class CheckpointWriter(CheckpointReader):
 def _is_not_told_twice(record: Any) -> bool:
     """Drops the tracebacks that Orbax's threads log of an error which they raise as well."""
     return "_SignalingThread" not in record.getMessage()
+
+
+@contextlib.contextmanager
+def _without_echo() -> Iterator[None]:
+    """Drops the tracebacks, dozens, of tensorstore's threads after a save that failed.
+
+    Orbax has raised the error and closed its event loop, which they still want to answer to.
+    """
+    previous = sys.unraisablehook
+
+    def hook(unraisable: Any) -> None:
+        if str(unraisable.exc_value) != "Event loop is closed":
+            previous(unraisable)
+
+    sys.unraisablehook = hook
+    try:
+        yield
+    finally:
+        sys.unraisablehook = previous
 
 
 def _storable(leaves: Mapping[str, digest.HostLeaf]) -> dict[str, np.ndarray]:

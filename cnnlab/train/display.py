@@ -19,6 +19,9 @@ class Display(Protocol):
     def start(self, step: int, total_steps: int) -> None:
         """Training goes on after `step` updates."""
 
+    def progress(self, step: int) -> None:
+        """Training has come to `step`; told about twice a second, or after each slower step."""
+
     def train(self, row: Row) -> None:
         """New training numbers."""
 
@@ -42,6 +45,9 @@ class PlainDisplay:
     def start(self, step: int, total_steps: int) -> None:
         self._total = total_steps
         self._started = (time.monotonic(), step)
+
+    def progress(self, step: int) -> None:
+        pass
 
     def train(self, row: Row) -> None:
         print(
@@ -77,6 +83,7 @@ class LiveDisplay:
             console=console or Console(),
         )
         self._task = None
+        self._compiling = True
 
     def note(self, text: str) -> None:
         self._progress.console.print(text, highlight=False, markup=False)
@@ -86,6 +93,13 @@ class LiveDisplay:
             "training", completed=step, total=total_steps, numbers="compiling"
         )
         self._progress.start()
+
+    def progress(self, step: int) -> None:
+        # The first step ends the compilation; there is nothing to say until the first numbers.
+        self._progress.update(self._task, completed=step)
+        if self._compiling:
+            self._compiling = False
+            self._progress.update(self._task, numbers="")
 
     def train(self, row: Row) -> None:
         speed = f"{row['images_per_second']:.0f} images/s"

@@ -19,11 +19,12 @@ from cnnlab.train.display import Display, PlainDisplay
 from cnnlab.train.evaluate import evaluate
 from cnnlab.train.feed import make_feed
 from cnnlab.train.interrupts import Interrupted, StopRequests
+from cnnlab.train.pace import Pace
 from cnnlab.train.parallel import Parallel, check_divisible, make_parallel
 from cnnlab.train.records import Records, Row, finite
 from cnnlab.train.setup import Setup, load_data, make_setup
 from cnnlab.train.state import num_parameters
-from cnnlab.train.step import NEVER, add_sums
+from cnnlab.train.step import NEVER, Sums, add_sums
 from cnnlab.train.workdir import Workdir
 
 
@@ -54,8 +55,8 @@ def fit(config: Config, workdir: str | Path, *, display: Display | None = None) 
         folder.check_config(config)
     dataset = load_data(config)
     setup = make_setup(config, dataset.info)
-    # Shapes are checked before anything is written, so that a mistake leaves no run behind.
-    setup.abstract_state()
+    # The step is traced before anything is written, so that a mistake leaves no run behind.
+    zero_window = setup.zero_window()
     if not folder.has_run:
         _describe(setup.read_pretrained(), display)
     parallel = make_parallel(config.parallel, config.num_devices)
@@ -63,6 +64,7 @@ def fit(config: Config, workdir: str | Path, *, display: Display | None = None) 
     folder.create()
     mode = setup.task.metrics[config.evaluation.metric]
     with (
+        folder.named_in_errors(),
         StopRequests() as stop,
         CheckpointWriter(
             folder.path, keep=config.checkpoint.keep, mode=mode, report=display.note
@@ -71,7 +73,7 @@ def fit(config: Config, workdir: str | Path, *, display: Display | None = None) 
         folder.write_config(config)
         folder.write("dataset.json", dataset.info.to_json())
         folder.record_start(sys.argv)
-        with _Run(setup, dataset, parallel, folder, checkpoints, display, stop) as run:
+        with _Run(setup, dataset, parallel, folder, checkpoints, display, stop, zero_window) as run:
             return run.complete()
 
 
@@ -100,6 +102,7 @@ class _Run:
         checkpoints: CheckpointWriter,
         display: Display,
         stop: StopRequests,
+        zero_window: Sums,
     ):
         self._setup, self._dataset, self._parallel = setup, dataset, parallel
         self._folder, self._checkpoints = folder, checkpoints
@@ -113,7 +116,7 @@ class _Run:
             "seconds": 0.0,
         }
         self.step = 0
-        self._zero_window = setup.zero_window()
+        self._zero_window = zero_window
         self._carry = self._start_carry()
         self._records = Records(folder.metrics, folder.tensorboard, after_step=self.step)
         self._eval_call = self._parallel.compile_eval(setup.eval_step())
@@ -175,9 +178,14 @@ class _Run:
         self._clock = time.monotonic()
         self._timed_from = self.step
         self._timer = time.monotonic()
+        pace = Pace()
         for count, batch in feed:
             self._carry = calls[count](self._carry, batch)
             before, self.step = self.step, self.step + count
+            if pace.wait_is_due():
+                jax.block_until_ready(self._carry)
+                pace.waited()
+                self._display.progress(self.step)
             self._after_step(before)
             if self._progress["stopped_early"]:
                 break

@@ -1,6 +1,7 @@
 """Optimizers by name from optax, with weight decay that spares norms and biases."""
 
 import inspect
+import typing
 from collections.abc import Callable
 from typing import Any
 
@@ -8,6 +9,7 @@ import jax
 import optax
 import optax.contrib
 
+from cnnlab.config.options import check_options
 from cnnlab.config.schema import OptimizerConfig
 from cnnlab.errors import UserError, did_you_mean
 
@@ -69,7 +71,8 @@ def make_optimizer(
       learning_rate: a schedule; None takes the config's constant rate.
 
     Raises:
-      UserError: an unknown optimizer or option; the nearest one is named.
+      UserError: an unknown optimizer or option, and the nearest one is named; or an option of the
+        wrong type.
     """
     known = optimizer_options(config.name)
     for option in config.options:
@@ -79,6 +82,13 @@ def make_optimizer(
             )
     factory = _factories()[config.name]
     accepted = inspect.signature(factory).parameters
+    # A number that is None by default, as sgd's momentum, tells its type by its annotation only.
+    numbers = {n for n, d in known.items() if d is None and _may_be_number(accepted[n].annotation)}
+    check_options(
+        "optimizer.options",
+        {n: v for n, v in config.options.items() if v is not None or n not in numbers},
+        known | dict.fromkeys(numbers, 0.0),
+    )
     arguments = dict(config.options)
     chain = []
     if config.clip_norm is not None:
@@ -96,6 +106,11 @@ def make_optimizer(
         arguments.setdefault("muon_weight_dimension_numbers", _muon_dimension_numbers)
     rate = config.learning_rate if learning_rate is None else learning_rate
     return optax.chain(*chain, factory(rate, **arguments))
+
+
+def _may_be_number(annotation: Any) -> bool:
+    kinds = set(typing.get_args(annotation))
+    return float in kinds and kinds <= {*typing.get_args(jax.typing.ArrayLike), type(None)}
 
 
 def _muon_dimension_numbers(params: Any) -> Any:

@@ -8,11 +8,11 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from cnnlab.config import Config, validate
+from cnnlab.config import Config, check_options, validate
 from cnnlab.data import Dataset, DatasetInfo, load
 from cnnlab.data.augment import make_augment, make_normalize
 from cnnlab.errors import UserError, did_you_mean
-from cnnlab.models import Classifier, create_model
+from cnnlab.models import Classifier, create_model, model_options
 from cnnlab.pretrained import Fit, image_statistics, source_options
 from cnnlab.tasks import Classification
 from cnnlab.train.finetune import BACKBONE, make_finetune_optimizer
@@ -159,6 +159,7 @@ def make_setup(config: Config, info: DatasetInfo) -> Setup:
     info = _with_statistics(config, info)
     num_train = info.num_examples["train"]
     schedule = make_schedule(config, num_train)
+    check_options("model.options", config.model.options, model_options(config.model.name))
     model = create_model(
         config.model.name,
         num_classes=info.num_classes,

@@ -19,6 +19,7 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,19 @@ class Workdir:
                 f"{self.path} holds a run with another config (saved -> asked):\n  {lines}\n"
                 "Choose another --workdir, or leave these flags out to resume that run."
             )
+
+    @contextlib.contextmanager
+    def named_in_errors(self) -> Iterator[None]:
+        """While entered, an `OSError` of a file whose name it does not know names this folder.
+
+        A write that fails half-way, on a full disk, knows only the file's number.
+        """
+        try:
+            yield
+        except OSError as error:
+            if error.filename is None:
+                error.filename = str(self.path)
+            raise
 
     def write(self, name: str, value: Any) -> None:
         """Writes a JSON file whole or not at all."""

@@ -1,8 +1,11 @@
 """The layer table: shapes, parameters and multiply-accumulates against published ones."""
 
-import pytest
+import io
 
-from cnnlab.analysis import summarize, total_macs
+import pytest
+from rich.console import Console
+
+from cnnlab.analysis import summarize, summary_table, total_macs
 from cnnlab.models import create_model
 
 # Multiply-accumulates: torch.utils.flop_counter on torchvision 0.28 (divided by 2), on d2l.ai's
@@ -38,3 +41,14 @@ def test_layers_of_lenet():
     assert names == ["backbone/conv1", "backbone/conv2", "head/dense1", "head/dense2",
                      "head/logits"]  # fmt: skip
     assert next(iter(layers)) == ""
+
+
+@pytest.mark.parametrize("width", [80, 100])
+def test_the_table_cuts_no_number(width):
+    layers = summarize(create_model("resnet50", num_classes=1000), (224, 224, 3))
+    out = io.StringIO()
+    Console(file=out, width=width).print(summary_table(layers, "resnet50"))
+    lines = out.getvalue().splitlines()
+    assert "…" not in out.getvalue()
+    assert {len(line) for line in lines[1:]} == {len(lines[-1])} and len(lines[-1]) <= width
+    assert "25,557,032" in lines[-2] and "4,089,184,256" in lines[-2]

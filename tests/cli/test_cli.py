@@ -7,7 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cnnlab.cli.help import field_meanings
 from cnnlab.cli.main import COMMANDS, main
+from cnnlab.config import Config
+from cnnlab.config.overrides import describe_fields
 
 TINY = [
     "--config=mlp_digits", "--config.epochs=none", "--config.steps=6", "--config.num_devices=1",
@@ -121,7 +124,16 @@ def test_help_of_the_program_and_of_each_command(capsys):
         out = capsys.readouterr().out
         assert "usage: python launch.py" in out
     assert launch("train", "--help") == 0
-    assert "--config.optimizer.learning_rate=0.1" in capsys.readouterr().out
+    lines = capsys.readouterr().out.splitlines()
+    at = lines.index("  --config.optimizer.learning_rate=0.1")
+    assert lines[at + 1] == "      the schedule's peak."
+    assert max(map(len, lines)) <= 100
+
+
+def test_help_means_every_field():
+    meanings = field_meanings(Config())
+    assert {path.removesuffix(".NAME") for path, _ in describe_fields(Config())} == set(meanings)
+    assert all(len(meaning) > 8 for meaning in meanings.values()), meanings
 
 
 @pytest.mark.parametrize(
@@ -137,6 +149,8 @@ def test_help_of_the_program_and_of_each_command(capsys):
         (["train", "--config.model.name=lenett"], "Did you mean 'lenet"),
         (["train", "--config.optimizer.name=sdg"], "Unknown optimizer 'sdg'. Did you mean 'sgd'"),
         (["train", "--config.data.name=folder:/nowhere"], "there is no such folder"),
+        (["train", "--config.model.options.dropout_rate=x"], "dropout_rate='x' is not a number"),
+        (["summary", "--config.model.options.dropout_rate=x"], "dropout_rate='x' is not a number"),
         (["train", "something"], "takes flags only, got 'something'"),
         (["eval"], "--workdir must be set"),
         (["eval", "--workdir=nowhere"], "There is no run in nowhere"),

@@ -162,6 +162,20 @@ def test_single_image_cannot_be_split(tmp_path):
     write_classes(tmp_path, {"cat": 5, "dog": 1})
     text = refused(tmp_path)
     assert "Class 'dog'" in text and "single image" in text
+    assert "the test split needs one too: add images, or give the test split as" in text
+
+
+def test_second_image_goes_to_the_test_split_and_none_is_left_for_validation(tmp_path):
+    write_classes(tmp_path, {"cat": 5, "dog": 2})
+    text = refused(tmp_path)
+    assert "Class 'dog'" in text and "the validation split needs one too" in text
+    assert "set data.validation_fraction=0" in text
+    assert len(load(f"folder:{tmp_path}", validation_fraction=0).splits["train"]) == 5
+
+
+def test_path_that_is_left_out():
+    with pytest.raises(UserError, match="lacks its path"):
+        load("folder:")
 
 
 def test_corrupt_image_is_named(tmp_path):

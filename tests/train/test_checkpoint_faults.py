@@ -13,6 +13,7 @@ import pytest
 
 from cnnlab.errors import UserError
 from cnnlab.train.checkpoint import CheckpointReader, CheckpointWriter
+from tests.train.conftest import fill
 
 # Orbax's threads leave coroutines and callbacks behind when the disk is full.
 pytestmark = [
@@ -96,24 +97,6 @@ def test_whatever_survives_a_kill_restores_exactly(tmp_path):
     # Or no kill has struck while a checkpoint was being written, and this has tested nothing.
     assert remains > 0
     assert reader.best_step() == 5
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    """A disk of 3 MB of its own."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(disk)]
-    if shutil.which("mount") is None or subprocess.run(mount, stderr=subprocess.DEVNULL).returncode:
-        pytest.skip("a disk of its own can be mounted by root only")
-    yield disk
-    subprocess.run(["umount", str(disk)], check=True)
-
-
-def fill(disk, *, leaving):
-    """Writes a file that leaves that many bytes free."""
-    free = shutil.disk_usage(disk).free
-    (disk / "ballast").write_bytes(b"\1" * max(0, free - leaving))
 
 
 def error_of(writer):

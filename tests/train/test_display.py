@@ -15,6 +15,7 @@ EVAL = {"step": 100, "epoch": 1.0, "split": "validation", "loss": 0.75, "accurac
 def show(display):
     display.note("hello")
     display.start(0, 100)
+    display.progress(7)
     display.train(TRAIN)
     display.evaluation(EVAL, best=True)
     display.stop()
@@ -39,3 +40,13 @@ def test_live(width):
     assert "hello" in text
     assert "validation" in text
     assert "100/100" in text
+
+
+def test_live_tells_that_it_compiles_until_the_first_step_is_over():
+    out = io.StringIO()
+    display = LiveDisplay(Console(file=out, force_terminal=True, width=100))
+    display.start(0, 100)
+    display.progress(7)
+    display.stop()
+    before, after = out.getvalue().split("  7/100", 1)
+    assert "compiling" in before and "compiling" not in after

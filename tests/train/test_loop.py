@@ -4,6 +4,7 @@ import json
 import os
 import random
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from tensorboardX.proto.event_pb2 import Event
 
 from cnnlab.config import apply_overrides, to_json
 from cnnlab.errors import UserError
@@ -332,7 +334,23 @@ def test_run_folder(tiny_config, tmp_path):
     train = [row for row in rows(tmp_path) if row["split"] == "train"]
     assert [row["step"] for row in train] == [5, 10, 15, 20]
     assert {"loss", "accuracy", "grad_norm", "param_norm", "learning_rate"} <= set(train[0])
-    assert list((tmp_path / "tensorboard").glob("events*"))
+    (events,) = (tmp_path / "tensorboard").glob("events*")
+    told = scalars(events)
+    for row in rows(tmp_path):
+        for name in ("loss", "accuracy"):
+            assert told[f"{row['split']}/{name}", row["step"]] == pytest.approx(row[name])
+
+
+def scalars(path):
+    """Scalars of a TensorBoard file by (tag, step), read as its format says: framed protobufs."""
+    data, found = path.read_bytes(), {}
+    while data:
+        (length,) = struct.unpack("<Q", data[:8])
+        event = Event.FromString(data[12 : 12 + length])
+        for value in event.summary.value:
+            found[value.tag, event.step] = value.simple_value
+        data = data[12 + length + 4 :]
+    return found
 
 
 @pytest.mark.parametrize(
@@ -342,6 +360,13 @@ def test_run_folder(tiny_config, tmp_path):
         ({"num_devices": 99}, "num_devices=99, but only 8"),
         ({"evaluation.metric": "acuracy"}, "Did you mean 'accuracy'"),
         ({"model.name": "resnet18", "model.options": {}}, "smallest size is 33x33"),
+        ({"model.options.dropout_rate": "much"}, "dropout_rate='much' is not a number"),
+        ({"model.options.hidden": "wide"}, "hidden='wide' is not a list of whole numbers"),
+        (
+            {"optimizer.options.momentum": (1,), "optimizer.name": "sgd"},
+            r"momentum=\(1,\) is not a n",
+        ),
+        ({"optimizer.options.nesterov": "x"}, "nesterov='x' is not true or false"),
         ({"data.name": "digit"}, "Unknown data set 'digit'.*Did you mean 'digits'"),
     ],
 )

@@ -1,0 +1,42 @@
+"""Labels that no class has."""
+
+import numpy as np
+import pytest
+
+from cnnlab.data import ArraySource, digits, load
+from cnnlab.data.tfds import TfdsSource
+from cnnlab.errors import UserError
+
+IMAGES = np.zeros((20, 4, 4, 1), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("split", "label", "words"),
+    [
+        ("train", 10, "the train split has labels from 0 to 10, and 10 classes allow 0 to 9"),
+        ("test", -1, "the test split has labels from -1 to 9, and 10 classes allow 0 to 9"),
+    ],
+)
+def test_labels_out_of_range(monkeypatch, split, label, words):
+    sources = {name: ArraySource(IMAGES, np.arange(20) // 2) for name in ("train", "test")}
+    sources[split].labels[-1 if label > 0 else 0] = label
+    sources[split].labels[5] = 0
+    monkeypatch.setattr(digits, "load_splits", lambda image_size: sources)
+    with pytest.raises(UserError, match=words):
+        load("digits")
+
+
+def test_empty_split(monkeypatch):
+    sources = {"train": ArraySource(IMAGES[:0], np.arange(0))}
+    monkeypatch.setattr(digits, "load_splits", lambda image_size: sources)
+    with pytest.raises(UserError, match="its train split is empty"):
+        load("digits")
+
+
+def test_a_streamed_label_out_of_range_names_its_example():
+    records = [{"image": IMAGES[0], "label": label} for label in (0, 2, -1, 3)]
+    source = TfdsSource(records, "image", "label", (4, 4, 1), num_classes=3)
+    assert source[1]["label"] == 2
+    for index, label in ((2, -1), (3, 3)):
+        with pytest.raises(UserError, match=f"Example {index} has the label {label}, and 3 class"):
+            source[index]

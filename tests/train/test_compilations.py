@@ -1,0 +1,46 @@
+"""Each function of a run is compiled once."""
+
+import collections
+import logging
+import re
+
+import jax
+import pytest
+
+from cnnlab.config import apply_overrides
+from cnnlab.train import Interrupted, fit
+from tests.train.test_loop import Quiet, terminate
+
+
+@pytest.fixture
+def compiled(caplog):
+    """How often each function was compiled, by name, since the last call."""
+
+    def count():
+        found = re.findall(r"Compiling (?:jit\()?(\w+)\)? with global shapes", caplog.text)
+        caplog.clear()
+        return collections.Counter(found)
+
+    with jax.log_compiles(), caplog.at_level(logging.DEBUG, logger="jax"):
+        yield count
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        {},
+        {"num_devices": 2, "optimizer.ema_decay": 0.9},
+        {"optimizer.accumulate_steps": 2, "augment.pad_crop": 1, "augment.mixup_alpha": 0.2},
+        {"steps_per_call": 5},
+    ],
+)
+def test_a_run_compiles_each_function_once(tiny_config, tmp_path, compiled, overrides):
+    """With logs, evaluations of two splits and checkpoints in between, and after a resume."""
+    config = apply_overrides(tiny_config, {"evaluation.every_epochs": 0.12, **overrides})
+    with pytest.raises(Interrupted):
+        fit(config, tmp_path, display=Quiet(10, terminate))
+    for counts in (compiled(), (fit(config, tmp_path, display=Quiet()), compiled())[1]):
+        step = "advance" if "steps_per_call" not in overrides else "fused"
+        assert counts[step] == 1, counts
+        assert counts["gather"] == 1, counts
+        assert counts["step"] == 1, counts  # of the evaluation

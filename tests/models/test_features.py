@@ -35,33 +35,38 @@ def test_names(strides, names):
     assert map_names(strides) == names
 
 
+def compute(model, variables, images):
+    """Features, the backbone's maps, and logits."""
+
+    def everything(variables, images):
+        maps = model.apply(variables, images, method="features")
+        return extract(model, variables, images), maps, model.apply(variables, images, train=False)
+
+    return jax.jit(everything)(variables, images)
+
+
 def test_maps_and_embedding_of_a_resnet():
     model, variables, images = make(
         "resnet18", stem="cifar", width=4, stage_sizes=(1, 1), dropout_rate=0.5
     )
-    features = jax.jit(partial(extract, model))(variables, images)
+    features, maps, logits = compute(model, variables, images)
     assert {name: x.shape for name, x in features.items()} == {
         "stride1": (2, 12, 12, 4), "stride2": (2, 6, 6, 8), "embedding": (2, 8),
     }  # fmt: skip
-    maps = jax.jit(partial(model.apply, method="features"))(variables, images)
-    np.testing.assert_allclose(features["stride2"], maps[-1], rtol=1e-5, atol=1e-6)
+    for name, expected in zip(("stride1", "stride2"), maps, strict=True):
+        np.testing.assert_allclose(features[name], expected, rtol=1e-5, atol=1e-6)
     layer = variables["params"]["head"]["logits"]
-    logits = features["embedding"] @ layer["kernel"] + layer["bias"]
-    expected = jax.jit(partial(model.apply, train=False))(variables, images)
-    np.testing.assert_allclose(logits, expected, rtol=1e-5, atol=1e-5)
+    again = features["embedding"] @ layer["kernel"] + layer["bias"]
+    np.testing.assert_allclose(again, logits, rtol=1e-5, atol=1e-5)
 
 
 def test_embedding_is_the_last_hidden_layer():
     model, variables, images = make("lenet_relu")
-    features = jax.jit(partial(extract, model))(variables, images)
+    features, _, logits = compute(model, variables, images)
     assert features["embedding"].shape == (2, 84)
     layer = variables["params"]["head"]["logits"]
-    np.testing.assert_allclose(
-        features["embedding"] @ layer["kernel"] + layer["bias"],
-        jax.jit(partial(model.apply, train=False))(variables, images),
-        rtol=1e-5,
-        atol=1e-6,
-    )
+    again = features["embedding"] @ layer["kernel"] + layer["bias"]
+    np.testing.assert_allclose(again, logits, rtol=1e-5, atol=1e-5)
 
 
 class MeanHead(nn.Module):

@@ -62,9 +62,11 @@ def stand_in(config):
         "mnist": (28, 1),
         "fashion_mnist": (28, 1),
         "cifar10": (32, 3),
+        "imagenet2012": (64, 3),
         "folder:images": (64, 3),
     }
     side, channels = shapes[name]
+    side = config.data.image_size or side
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (40, side, side, channels), np.uint8)
     source = ArraySource(images, rng.integers(0, 10, 40))

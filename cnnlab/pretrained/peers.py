@@ -201,7 +201,7 @@ WITHOUT_PEER = {
     "alexnet_2012|googlenet_v1": "as in the paper; theirs is another network",
     "nin(_cifar)?": "neither library has it",
     ".*_d2l": "as in the book d2l.ai; theirs is another network",
-    r"resnet(20|32|44|56|110|1202)|densenet_bc_.*|wrn_.*": "for CIFAR; both are for ImageNet",
+    r"resnet(9|20|32|44|56|110)|densenet_bc_.*|wrn_.*": "for CIFAR; both are for ImageNet",
 }  # fmt: skip
 
 # Options that change training and not the function, so that they may differ from a peer's.

@@ -38,4 +38,6 @@ def check_options(group: str, options: Mapping[str, Any], defaults: Mapping[str,
 def _fits(value: Any, kind: type) -> bool:
     if kind is float:
         return isinstance(value, (int, float)) and not isinstance(value, bool)
+    if kind is str and value is None:  # the word `none`, as read from a flag: `norm=none`
+        return True
     return isinstance(value, kind) and not (kind is int and isinstance(value, bool))

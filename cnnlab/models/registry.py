@@ -103,7 +103,9 @@ def create_model(
             raise UserError(
                 f"Model '{name}' has no option '{option}'.{did_you_mean(option, known)}"
             )
-    arguments = family.VARIANTS[name] | options
+    # A flag's `none` has been read as None; for a text, as `norm` has it, the word itself is meant.
+    words = {o: "none" for o, value in options.items() if value is None and type(known[o]) is str}
+    arguments = family.VARIANTS[name] | options | words
     return family.build(num_classes=num_classes, dtype=jnp.dtype(dtype), **arguments)
 
 

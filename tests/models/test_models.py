@@ -343,6 +343,14 @@ def test_integer_images_are_refused():
         model.init(jax.random.key(0), jnp.zeros((1, 8, 8, 1), jnp.uint8), train=False)
 
 
+def test_none_of_a_flag_is_the_word_where_a_text_is_meant():
+    """`--config.model.options.norm=none` arrives as None."""
+    variables, _, _ = shapes("resnet18", (32, 32, 3), 10, stem="cifar", norm=None)
+    assert "batch_stats" not in variables
+    with pytest.raises(UserError, match="Unknown activation 'none'"):
+        shapes("lenet", (28, 28, 1), 10, activation=None)
+
+
 def test_options_have_defaults():
     assert model_options("resnet50")["stem"] == "imagenet"
     assert model_options("resnet50")["stage_sizes"] == (3, 4, 6, 3)

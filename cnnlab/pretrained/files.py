@@ -71,6 +71,6 @@ def _read_torch(path: Path) -> dict[str, np.ndarray]:
     if not isinstance(loaded, dict) or not all(torch.is_tensor(v) for v in loaded.values()):
         raise UserError(f"'{path}' holds {type(loaded).__name__}, and must hold a state_dict.")
     return {
-        key: (tensor.float() if tensor.is_floating_point() else tensor).numpy()
+        key: (tensor.float() if tensor.is_floating_point() else tensor).detach().numpy()
         for key, tensor in loaded.items()
     }

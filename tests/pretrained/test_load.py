@@ -104,7 +104,7 @@ def test_pytorch_files(resnet, tmp_path, wrap):
     torch = pytest.importorskip("torch")
     variables, path = resnet
     tensors = {key: torch.from_numpy(array) for key, array in files.read(Path(path))[0].items()}
-    tensors["fc.bias"] = tensors["fc.bias"].bfloat16()
+    tensors["fc.bias"] = torch.nn.Parameter(tensors["fc.bias"].bfloat16())
     torch.save(wrap(tensors), tmp_path / "x.pth")
     loaded = load(str(tmp_path / "x.pth"), "resnet18", **SMALL)
     bias = variables["params"]["head"]["logits"]["bias"]

@@ -1,8 +1,10 @@
-"""ResNet-18 on Fashion-MNIST, a quarter as wide, with the CIFAR stem.
+r"""ResNet-18 on Fashion-MNIST, a quarter as wide, with the CIFAR stem.
 
-Not run to its end yet, so no score stands here:
+Not run to its end: too long for a CPU. One epoch instead of all: test accuracy 89.06 % (seed 0) in
+172 s of training on a 2-core CPU that was busy with other work:
 
-    python launch.py train --config=resnet18_fashion_mnist
+    python launch.py train --config=resnet18_fashion_mnist \
+        --config.epochs=1 --config.schedule.warmup_epochs=0.1
 """
 
 from cnnlab.config import (

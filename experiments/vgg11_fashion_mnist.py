@@ -1,8 +1,10 @@
-"""VGG-11 on Fashion-MNIST, a quarter as wide, as d2l.ai (sec. 8.2.3) trains it.
+r"""VGG-11 on Fashion-MNIST, a quarter as wide, as d2l.ai (sec. 8.2.3) trains it.
 
-Not run to its end yet, so no score stands here:
+Not run to its end: too long for a CPU. One epoch instead of all: test accuracy 89.02 % (seed 0) in
+81 s of training on a 2-core CPU that was busy with other work:
 
-    python launch.py train --config=vgg11_fashion_mnist
+    python launch.py train --config=vgg11_fashion_mnist \
+        --config.epochs=1 --config.schedule.warmup_epochs=0.1
 """
 
 from cnnlab.config import (

@@ -24,7 +24,7 @@ def get_config() -> Config:
         model=ModelConfig(name="alexnet_d2l", options={"hidden": (1024, 1024), "norm": "batch"}),
         optimizer=OptimizerConfig(
             name="sgd",
-            learning_rate=0.05,
+            learning_rate=0.01,
             weight_decay=5e-4,
             options={"momentum": 0.9, "nesterov": True},
         ),

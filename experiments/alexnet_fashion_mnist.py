@@ -1,8 +1,10 @@
-"""AlexNet on Fashion-MNIST at 65 pixels, the smallest that it takes.
+r"""AlexNet on Fashion-MNIST at 65 pixels, the smallest that it takes.
 
-Not run to its end yet, so no score stands here:
+Not run to its end: too long for a CPU. One epoch instead of all: test accuracy 86.11 % (seed 0) in
+150 s of training on a 2-core CPU that was busy with other work:
 
-    python launch.py train --config=alexnet_fashion_mnist
+    python launch.py train --config=alexnet_fashion_mnist \
+        --config.epochs=1 --config.schedule.warmup_epochs=0.1
 """
 
 from cnnlab.config import (

@@ -1,8 +1,10 @@
-"""DenseNet on Fashion-MNIST: d2l.ai's blocks, a growth rate of 12, the CIFAR stem.
+r"""DenseNet on Fashion-MNIST: d2l.ai's blocks, a growth rate of 12, the CIFAR stem.
 
-Not run to its end yet, so no score stands here:
+Not run to its end: too long for a CPU. One epoch instead of all: test accuracy 86.57 % (seed 0) in
+285 s of training on a 2-core CPU that was busy with other work:
 
-    python launch.py train --config=densenet_fashion_mnist
+    python launch.py train --config=densenet_fashion_mnist \
+        --config.epochs=1 --config.schedule.warmup_epochs=0.1
 """
 
 from cnnlab.config import (

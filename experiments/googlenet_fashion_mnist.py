@@ -1,8 +1,10 @@
-"""GoogLeNet on Fashion-MNIST at 64 pixels, half as wide, with auxiliary classifiers.
+r"""GoogLeNet on Fashion-MNIST at 64 pixels, half as wide, with auxiliary classifiers.
 
-Not run to its end yet, so no score stands here:
+Not run to its end: too long for a CPU. One epoch instead of all: test accuracy 88.55 % (seed 0) in
+514 s of training on a 2-core CPU that was busy with other work:
 
-    python launch.py train --config=googlenet_fashion_mnist
+    python launch.py train --config=googlenet_fashion_mnist \
+        --config.epochs=1 --config.schedule.warmup_epochs=0.1
 """
 
 from cnnlab.config import (

@@ -1,8 +1,10 @@
-"""NiN on Fashion-MNIST, in the paper's form for images of this size.
+r"""NiN on Fashion-MNIST, in the paper's form for images of this size.
 
-Not run to its end yet, so no score stands here:
+Not run to its end: too long for a CPU. 90 updates instead of all: test accuracy 50.30 % (seed 0) in
+430 s of training on a 2-core CPU that was busy with other work:
 
-    python launch.py train --config=nin_fashion_mnist
+    python launch.py train --config=nin_fashion_mnist \
+        --config.epochs=none --config.steps=90 --config.schedule.warmup_epochs=0
 """
 
 from cnnlab.config import (

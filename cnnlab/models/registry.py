@@ -1,7 +1,7 @@
 """The table of architectures, and the function that makes one by name.
 
-To add an architecture, write one file in this folder with a table `VARIANTS` and a function
-`build`, and add the module to `_FAMILIES`.
+To add an architecture, write one file in this folder (or, for segmentation, in its folder
+`segmentation`) with a table `VARIANTS` and a function `build`, and add the module below.
 """
 
 import fnmatch
@@ -30,9 +30,12 @@ from cnnlab.models import (
     resnet_v2,
     vgg,
 )
-from cnnlab.models.classifier import Classifier
+from cnnlab.models.network import Network
+from cnnlab.models.segmentation import (
+    unet,
+)
 
-_FAMILIES: tuple[ModuleType, ...] = (
+_CLASSIFICATION: tuple[ModuleType, ...] = (
     mlp,
     lenet,
     alexnet,
@@ -50,16 +53,34 @@ _FAMILIES: tuple[ModuleType, ...] = (
     mobilenet_v3,
     efficientnet,
 )
+_SEGMENTATION: tuple[ModuleType, ...] = (unet,)
 
-_VARIANTS = {name: family for family in _FAMILIES for name in family.VARIANTS}
+_FAMILIES = {"classification": _CLASSIFICATION, "segmentation": _SEGMENTATION}
+_VARIANTS = {
+    name: family
+    for families in _FAMILIES.values()
+    for family in families
+    for name in family.VARIANTS
+}
 
 # Names that `config.model.name` knows too, but that make no network.
 BASELINES = ("hog",)
 
 
-def list_models(pattern: str = "*") -> list[str]:
-    """Names of the architectures that match a shell pattern, e.g. `resnet*`."""
-    return fnmatch.filter(_VARIANTS, pattern)
+def list_models(pattern: str = "*", *, task: str | None = None) -> list[str]:
+    """Names of the architectures that match a shell pattern, e.g. `resnet*`.
+
+    Args:
+      pattern: see `fnmatch`.
+      task: only those of `classification` or of `segmentation`; None lists both.
+    """
+    names = [name for name in _VARIANTS if task in (None, model_task(name))]
+    return fnmatch.filter(names, pattern)
+
+
+def model_task(name: str) -> str:
+    """What an architecture is for: `classification` or `segmentation`."""
+    return next(task for task, families in _FAMILIES.items() if _family(name) in families)
 
 
 def model_source(name: str) -> str:
@@ -81,7 +102,7 @@ def model_options(name: str) -> dict[str, Any]:
 
 def create_model(
     name: str, *, num_classes: int, dtype: jnp.dtype | str = jnp.float32, **options: Any
-) -> Classifier:
+) -> Network:
     """Makes a network; a pure `flax.linen` module that holds no parameters yet.
 
     Args:

@@ -19,7 +19,8 @@ class ConvNormAct(nn.Module):
       features: channels of the output.
       kernel: height and width of the kernel.
       stride: on both axes.
-      padding: pixels on each side, or `SAME`; None keeps the size at stride 1 (kernel // 2).
+      padding: pixels on each side, or `SAME`; None keeps the size at stride 1.
+      dilation: distance of the kernel's values (atrous convolution).
       groups: groups of channels; `features` for a depthwise convolution.
       norm: builds a normalization layer, see `cnnlab.nn.choices.make_norm`.
       activation: a function, or None for none.
@@ -32,6 +33,7 @@ class ConvNormAct(nn.Module):
     kernel: int = 3
     stride: int = 1
     padding: int | str | None = None
+    dilation: int = 1
     groups: int = 1
     norm: Callable[..., nn.Module] = Identity
     activation: Activation | None = nn.relu
@@ -46,7 +48,8 @@ class ConvNormAct(nn.Module):
             self.features,
             (self.kernel, self.kernel),
             self.stride,
-            padding=self.kernel // 2 if self.padding is None else self.padding,
+            padding=self.dilation * (self.kernel // 2) if self.padding is None else self.padding,
+            kernel_dilation=self.dilation,
             feature_group_count=self.groups,
             use_bias=self.norm is Identity if self.use_bias is None else self.use_bias,
             kernel_init=he_init,

@@ -16,10 +16,9 @@ TrainStep = Callable[[TrainState, Batch], tuple[TrainState, Sums]]
 
 NEVER = 2**31 - 1
 
-# A network may put the logits of auxiliary classifiers into this collection while it trains; their
-# losses count with the weight of Szegedy et al. 2014, arXiv:1409.4842, sec. 5.
+# A network may put the logits of auxiliary outputs into this collection while it trains; their
+# losses count with its `aux_weight`.
 AUX_LOGITS = "aux_logits"
-AUX_WEIGHT = 0.3
 
 
 def make_train_step(
@@ -68,7 +67,7 @@ def make_train_step(
         collections = dict(collections)
         auxiliary = jax.tree.leaves(collections.pop(AUX_LOGITS, {}))
         losses = task.loss(logits, batch, train=True)
-        losses += AUX_WEIGHT * sum(task.loss(aux, batch, train=True) for aux in auxiliary)
+        losses += model.aux_weight * sum(task.loss(aux, batch, train=True) for aux in auxiliary)
         mean = (losses * batch["mask"]).sum() / jnp.maximum(batch["mask"].sum(), 1.0)
         return mean, (collections, task.train_sums(logits, losses, batch))
 

@@ -13,7 +13,7 @@ def lists():
     """Networks with what proves them, and those without a counterpart with the reason."""
     rows = ["| ours | torchvision | timm |", "|---|---|---|"]
     without = {}
-    for name in list_models():
+    for name in list_models(task="classification"):
         if why := why_no_peer(name):
             without.setdefault(why, []).append(f"`{name}`")
             continue

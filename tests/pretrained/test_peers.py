@@ -29,7 +29,7 @@ for peer in NETWORKS:
 
 
 def test_every_model_has_a_peer_or_a_reason():
-    for name in list_models():
+    for name in list_models(task="classification"):
         assert bool(peers_of(name)) != bool(why_no_peer(name)), (
             f"{name}: add it to PEERS or, with the reason, to WITHOUT_PEER"
         )

@@ -1,0 +1,1 @@
+"""Networks that label every pixel, each in a file of its own."""

@@ -1,0 +1,56 @@
+"""Resizing of feature maps, with PyTorch's positions of samples, on which equal logits hang."""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+def resize_bilinear(x: jax.Array, size: Sequence[int], *, align_corners: bool = False) -> jax.Array:
+    """Interpolates between the four nearest values; smaller sizes are sampled, not averaged.
+
+    Args:
+      x: [batch, height, width, channels].
+      size: new height and width.
+      align_corners: the corners of the two maps have one center, and not one edge.
+    """
+    height, width = size
+    if x.shape[1:3] == (height, width):
+        return x
+    if not align_corners:
+        shape = (x.shape[0], height, width, x.shape[3])
+        return jax.image.resize(x, shape, "bilinear", antialias=False)
+    rows, columns = (
+        jnp.asarray(_aligned(old, new), x.dtype)
+        for old, new in zip(x.shape[1:3], (height, width), strict=True)
+    )
+    return jnp.einsum("ih,jw,bhwc->bijc", rows, columns, x)
+
+
+def _aligned(old: int, new: int) -> np.ndarray:
+    """The matrix [new, old] of linear interpolation with both ends fixed."""
+    positions = np.linspace(0.0, old - 1.0, new) if new > 1 else np.zeros(1)
+    low = np.minimum(positions.astype(int), max(old - 2, 0))
+    share = positions - low
+    matrix = np.zeros((new, old), np.float32)
+    np.add.at(matrix, (np.arange(new), low), 1.0 - share)
+    np.add.at(matrix, (np.arange(new), np.minimum(low + 1, old - 1)), share)
+    return matrix
+
+
+def resize_nearest(x: jax.Array, size: Sequence[int]) -> jax.Array:
+    """Position i of the new map takes floor(i * old / new) of the old one.
+
+    Args:
+      x: [batch, height, width, channels].
+      size: new height and width.
+    """
+    for axis, new in zip((1, 2), size, strict=True):
+        old = x.shape[axis]
+        if new % old == 0:
+            # The gradient of a repetition is a sum; that of a gather is a scatter, slow on CPU.
+            x = jnp.repeat(x, new // old, axis=axis) if new != old else x
+        else:
+            x = jnp.take(x, np.arange(new) * old // new, axis=axis)
+    return x

@@ -1,0 +1,117 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+
+from cnnlab.nn.conv_transpose import ConvTranspose, bilinear_init, conv_transpose
+from cnnlab.nn.resize import resize_bilinear, resize_nearest
+
+FORMS = [(2, 2, 0, 0), (3, 2, 1, 1), (4, 2, 1, 0), (3, 1, 1, 0), (3, 3, 0, 2), (5, 2, 2, 1)]
+
+
+def textbook(x, kernel, stride, padding, output_padding):
+    """Every position lays its kernel down; then the sides are cut."""
+    height, width = x.shape[:2]
+    extent = kernel.shape[0]
+    y = np.zeros((height * stride + extent, width * stride + extent, kernel.shape[-1]))
+    for i in range(height):
+        for j in range(width):
+            top, left = i * stride, j * stride
+            y[top : top + extent, left : left + extent] += x[i, j] @ kernel
+    rows, columns = (
+        (n - 1) * stride + extent - 2 * padding + output_padding for n in (height, width)
+    )
+    return y[padding : padding + rows, padding : padding + columns]
+
+
+@pytest.mark.parametrize(("kernel", "stride", "padding", "more"), FORMS)
+def test_the_textbook_definition(kernel, stride, padding, more):
+    rng = np.random.default_rng(0)
+    x, w = rng.normal(size=(2, 4, 3, 2)), rng.normal(size=(kernel, kernel, 2, 5))
+    y = conv_transpose(jnp.asarray(x), jnp.asarray(w), stride, padding, more)
+    expected = np.stack([textbook(image, w, stride, padding, more) for image in x])
+    np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("kernel", "stride", "padding"), [(2, 2, 0), (4, 2, 1), (3, 1, 1)])
+def test_the_transpose_of_the_convolution_s_matrix(kernel, stride, padding):
+    """d2l.ai, sec. 14.10.3: where a convolution is v = W u, this is u = W^T v."""
+    w = jnp.asarray(np.random.default_rng(1).normal(size=(kernel, kernel, 3, 2)), jnp.float32)
+
+    def convolve(u):
+        out = lax.conv_general_dilated(
+            u.reshape(1, 8, 8, 2),
+            w.swapaxes(2, 3),
+            (stride, stride),
+            [(padding, padding)] * 2,
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        )
+        return out.ravel()
+
+    matrix = jax.jacobian(convolve)(jnp.zeros(8 * 8 * 2))
+    side = int((matrix.shape[0] // 3) ** 0.5)
+    v = jnp.asarray(np.random.default_rng(2).normal(size=(1, side, side, 3)), jnp.float32)
+    u = conv_transpose(v, w, stride, padding)
+    np.testing.assert_allclose(u.ravel(), matrix.T @ v.ravel(), rtol=1e-4, atol=1e-4)
+
+
+def test_bilinear_kernel_interpolates():
+    x = jnp.asarray(np.random.default_rng(3).normal(size=(1, 5, 6, 2)), jnp.float32)
+    layer = ConvTranspose(2, 4, 2, 1, use_bias=False, kernel_init=bilinear_init)
+    y, _ = layer.init_with_output(jax.random.key(0), x)
+    inside = (slice(None), slice(2, -2), slice(2, -2))
+    np.testing.assert_allclose(y[inside], resize_bilinear(x, (10, 12))[inside], atol=1e-6)
+
+
+def test_volumes():
+    x = jnp.ones((1, 2, 3, 4, 5))
+    y, variables = ConvTranspose(6).init_with_output(jax.random.key(0), x)
+    assert y.shape == (1, 4, 6, 8, 6)
+    assert variables["params"]["kernel"].shape == (2, 2, 2, 5, 6)
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize(("kernel", "stride", "padding", "more"), FORMS)
+def test_equals_pytorch(kernel, stride, padding, more):
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    rng = np.random.default_rng(4)
+    x = rng.normal(size=(2, 5, 4, 3)).astype(np.float32)
+    w = rng.normal(size=(kernel, kernel, 3, 6)).astype(np.float32)
+    theirs = torch.nn.functional.conv_transpose2d(
+        torch.tensor(x.transpose(0, 3, 1, 2)),
+        torch.tensor(w.transpose(2, 3, 0, 1)),
+        stride=stride,
+        padding=padding,
+        output_padding=more,
+    )
+    ours = conv_transpose(jnp.asarray(x), jnp.asarray(w), stride, padding, more)
+    np.testing.assert_allclose(ours, theirs.numpy().transpose(0, 2, 3, 1), rtol=1e-4, atol=1e-4)
+
+
+SIZES = [(8, 6), (5, 9), (3, 2), (7, 4)]
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize("size", SIZES)
+def test_resizing_equals_pytorch(size):
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    x = np.random.default_rng(5).normal(size=(2, 4, 3, 2)).astype(np.float32)
+    there = torch.tensor(x.transpose(0, 3, 1, 2))
+    interpolate = torch.nn.functional.interpolate
+    for ours, theirs in (
+        (resize_nearest(x, size), interpolate(there, size, mode="nearest")),
+        (resize_bilinear(x, size), interpolate(there, size, mode="bilinear")),
+        (
+            resize_bilinear(x, size, align_corners=True),
+            interpolate(there, size, mode="bilinear", align_corners=True),
+        ),
+    ):
+        np.testing.assert_allclose(ours, theirs.numpy().transpose(0, 2, 3, 1), atol=1e-5)
+
+
+def test_nearest_by_hand():
+    x = jnp.arange(3.0).reshape(1, 1, 3, 1)
+    assert resize_nearest(x, (1, 6)).ravel().tolist() == [0, 0, 1, 1, 2, 2]
+    assert resize_nearest(x, (1, 5)).ravel().tolist() == [0, 0, 1, 1, 2]
+    assert resize_nearest(x, (1, 2)).ravel().tolist() == [0, 1]

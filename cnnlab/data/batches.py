@@ -7,7 +7,7 @@ import numpy as np
 from absl import flags
 
 from cnnlab.data.order import batch_indices, share_size
-from cnnlab.data.source import ArraySource, Source
+from cnnlab.data.source import IGNORE, ArraySource, Source, as_labels
 
 Batch = dict[str, np.ndarray]
 
@@ -39,7 +39,8 @@ def train_batches(
       num_workers: processes that decode.
 
     Yields:
-      `image` uint8 [batch, height, width, channels], `label` int32 [batch], `mask` ones [batch].
+      `image` uint8 [batch, height, width, channels], `mask` ones [batch], and `label` int32 [batch]
+      or, of label maps, uint8 [batch, height, width].
     """
 
     def indices(step: int) -> np.ndarray:
@@ -83,8 +84,8 @@ def eval_batches(
 ) -> Iterator[Batch]:
     """Yields every example exactly once, in batches of one shape; the last is padded.
 
-    Padding has `mask` 0. With several processes each yields its share of every batch, as many
-    batches as the others.
+    Padding has `mask` 0, and label maps of 255. With several processes each yields its share of
+    every batch, as many batches as the others.
 
     Args:
       source: of a split.
@@ -96,11 +97,12 @@ def eval_batches(
       ValueError: a batch that cannot be shared out evenly.
     """
     share = share_size(batch_size, process_count)
-    shape = source[0]["image"].shape
+    first_example = source[0]
+    shape, map_shape = first_example["image"].shape, np.shape(first_example["label"])
     for first in range(process_index * share, _round_up(len(source), batch_size), batch_size):
         numbers = range(first, min(first + share, len(source)))
         images = np.zeros((share, *shape), np.uint8)
-        labels = np.zeros(share, np.int32)
+        labels = as_labels(np.full((share, *map_shape), IGNORE if map_shape else 0, np.uint8))
         if isinstance(source, ArraySource):
             images[: len(numbers)] = source.images[first : first + share]
             labels[: len(numbers)] = source.labels[first : first + share]
@@ -120,6 +122,6 @@ def _round_up(number: int, multiple: int) -> int:
 def _batch(images: np.ndarray, labels: np.ndarray) -> Batch:
     return {
         "image": images,
-        "label": np.asarray(labels, np.int32),
+        "label": as_labels(labels),
         "mask": np.ones(len(images), np.float32),
     }

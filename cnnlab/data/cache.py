@@ -38,7 +38,7 @@ def cached(key: str, decode: Callable[[], Splits]) -> Splits:
     return {
         name: ArraySource(
             np.load(folder / f"images-{name}.npy", mmap_mode="r"),
-            np.load(folder / f"labels-{name}.npy"),
+            np.load(folder / f"labels-{name}.npy", mmap_mode="r"),
         )
         for name in names
     }

@@ -8,8 +8,8 @@ import numpy as np
 
 from cnnlab.data import digits, folder, tfds
 from cnnlab.data.cache import MAX_BYTES
-from cnnlab.data.source import Dataset, DatasetInfo, Source, take
-from cnnlab.data.split import stratified_sample, stratified_split
+from cnnlab.data.source import ArraySource, Dataset, DatasetInfo, Source, take
+from cnnlab.data.split import random_split, stratified_sample, stratified_split
 from cnnlab.data.statistics import channel_statistics
 from cnnlab.errors import UserError
 
@@ -88,19 +88,32 @@ def list_datasets() -> dict[str, str]:
 
 
 def _labels(source: Source) -> np.ndarray | None:
-    """Labels of all examples, where they are known without decoding the images."""
-    return getattr(source, "labels", None)
+    """Single labels of all examples, where they are known without decoding the images."""
+    labels = getattr(source, "labels", None)
+    return None if labels is None or labels.ndim == 3 else labels
 
 
 def _check_labels(name: str, split: str, source: Source, class_names: tuple[str, ...]) -> None:
-    labels = _labels(source)
     if len(source) == 0:
         raise UserError(f"data.name={name}: its {split} split is empty.")
-    if labels is not None and not 0 <= labels.min() <= labels.max() < len(class_names):
+    low, high = _label_range(source)
+    if not 0 <= low <= high < len(class_names):
         raise UserError(
-            f"data.name={name}: the {split} split has labels from {labels.min()} to "
-            f"{labels.max()}, and {len(class_names)} classes allow 0 to {len(class_names) - 1}."
+            f"data.name={name}: the {split} split has labels from {low} to {high}, and "
+            f"{len(class_names)} classes allow 0 to {len(class_names) - 1}."
         )
+
+
+def _label_range(source: Source) -> tuple[int, int]:
+    """Smallest and largest label, without those that are ignored; (0, 0) where none is known."""
+    labels = _labels(source)
+    if labels is not None:
+        return int(labels.min()), int(labels.max())
+    if not isinstance(source, ArraySource):
+        return 0, 0
+    # One more than each label: what is ignored then wraps to 0, below all others.
+    highest = max(int((chunk + np.uint8(1)).max()) for chunk in source.labels)
+    return 0, max(0, highest - 1)
 
 
 def _with_held_out(
@@ -113,10 +126,7 @@ def _with_held_out(
         train = splits["train"]
         labels = _labels(train)
         if labels is None:
-            # Without labels at hand: a fixed random share, the same for every run.
-            order = np.random.default_rng(0).permutation(len(train))
-            count = max(1, round(share * len(train)))
-            first, second = np.sort(order[count:]), np.sort(order[:count])
+            first, second = random_split(len(train), share, name=name, held_out=split)
         else:
             first, second = stratified_split(labels, share, class_names, name=name, held_out=split)
         splits = splits | {"train": take(train, first), split: take(train, second)}
@@ -125,6 +135,11 @@ def _with_held_out(
 
 def _few(name: str, train: Source, class_names: Sequence[str], per_class: int) -> Source:
     labels = _labels(train)
+    if np.ndim(train[0]["label"]):
+        raise UserError(
+            f"data.train_examples_per_class={per_class}: an image of {name} has many classes, so "
+            "images cannot be counted by class; leave it unset."
+        )
     if labels is None:
         raise UserError(
             f"data.train_examples_per_class={per_class}: {name} is too large to be held in memory, "

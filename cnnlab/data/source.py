@@ -10,6 +10,9 @@ from cnnlab.errors import UserError
 
 Example = dict[str, Any]
 
+# The label of pixels that count neither in losses nor in metrics; the largest of a uint8.
+IGNORE = 255
+
 
 class Source(Protocol):
     """Examples by number; grain's random access protocol."""
@@ -17,15 +20,16 @@ class Source(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> Example:
-        """`image` uint8 [height, width, channels] and `label` int."""
+        """`image` uint8 [height, width, channels] and `label`: int, or uint8 [height, width]."""
 
 
 class ArraySource:
-    """Examples held in memory.
+    """Examples held in memory, each with one label or with a label for each pixel.
 
     Attributes:
       images: uint8 [examples, height, width, channels]; may be mapped from a file.
-      labels: int32 [examples].
+      labels: int32 [examples], or label maps uint8 [examples, height, width], in which 255 is
+        ignored.
     """
 
     def __init__(self, images: np.ndarray, labels: np.ndarray):
@@ -34,10 +38,16 @@ class ArraySource:
                 "images must be uint8 [examples, height, width, channels], got "
                 f"{images.dtype} {images.shape}."
             )
-        if labels.shape != images.shape[:1]:
+        if labels.ndim == 3:
+            if labels.shape != images.shape[:3] or labels.dtype != np.uint8:
+                raise UserError(
+                    f"Images {images.shape} need label maps uint8 {images.shape[:3]}, got "
+                    f"{labels.dtype} {labels.shape}."
+                )
+        elif labels.shape != images.shape[:1]:
             raise UserError(f"{len(images)} images need as many labels, got {labels.shape}.")
         self.images = images
-        self.labels = labels.astype(np.int32)
+        self.labels = as_labels(labels)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -48,6 +58,11 @@ class ArraySource:
     def take(self, indices: np.ndarray) -> "ArraySource":
         """The examples with these numbers, in this order."""
         return ArraySource(self.images[indices], self.labels[indices])
+
+
+def as_labels(labels: np.ndarray) -> np.ndarray:
+    """Labels in the type that batches carry: label maps as they are, single labels as int32."""
+    return labels if np.ndim(labels) == 3 else np.asarray(labels, np.int32)
 
 
 class Subset:

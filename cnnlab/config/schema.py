@@ -153,14 +153,15 @@ class EvaluationConfig:
     Attributes:
       every_epochs: distance between evaluations on the validation split.
       batch_size: examples at a time; unset takes the training batch size.
-      metric: the number that picks the best checkpoint, e.g. `accuracy`, `loss`, `top5`.
+      metric: the number that picks the best checkpoint, e.g. `accuracy`, `loss`, `top5`; unset takes
+        `accuracy`, and `miou` for segmentation.
       early_stopping_patience: stop after that many evaluations without a better metric; unset
         trains to the end.
     """
 
     every_epochs: float = 1.0
     batch_size: int | None = None
-    metric: str = "accuracy"
+    metric: str | None = None
     early_stopping_patience: int | None = None
 
 
@@ -184,7 +185,7 @@ class Config:
 
     Attributes:
       seed: root of all randomness: initialisation, order, augmentation, dropout.
-      task: `classification`.
+      task: `classification`, or `segmentation`: one label for each pixel.
       batch_size: examples per update, over all devices and hosts together.
       epochs: passes over the training split; or set `steps`.
       steps: updates; when set, epochs must be unset (`--config.epochs=none`).
@@ -196,7 +197,7 @@ class Config:
     """
 
     seed: int = 0
-    task: Literal["classification"] = "classification"
+    task: Literal["classification", "segmentation"] = "classification"
     batch_size: int = 128
     epochs: float | None = 10.0
     steps: int | None = None

@@ -36,6 +36,15 @@ class Classification:
         "loss": "min",
     }
 
+    @property
+    def num_logits(self) -> int:
+        """Width of the logits that a network must give."""
+        return self.num_classes
+
+    def probabilities(self, logits: jax.Array) -> jax.Array:
+        """Probability of each class, [batch, num_classes]."""
+        return jax.nn.softmax(logits)
+
     def loss(self, logits: jax.Array, batch: Batch, *, train: bool = False) -> jax.Array:
         """Cross-entropy of each example, [batch], in nats.
 

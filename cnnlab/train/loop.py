@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from PIL import Image
 
 from cnnlab.config import Config
 from cnnlab.data import Dataset
@@ -18,6 +19,7 @@ from cnnlab.train.checkpoint import CheckpointWriter
 from cnnlab.train.display import Display, PlainDisplay
 from cnnlab.train.evaluate import evaluate
 from cnnlab.train.feed import make_feed
+from cnnlab.train.gallery import Gallery, Picture
 from cnnlab.train.interrupts import Interrupted, StopRequests
 from cnnlab.train.pace import Pace
 from cnnlab.train.parallel import Parallel, check_divisible, make_parallel
@@ -32,7 +34,13 @@ class Diverged(UserError):
     """A loss or gradient that was not finite; checkpoints before that step are intact."""
 
 
-def fit(config: Config, workdir: str | Path, *, display: Display | None = None) -> dict[str, Any]:
+def fit(
+    config: Config,
+    workdir: str | Path,
+    *,
+    display: Display | None = None,
+    picture: Picture | None = None,
+) -> dict[str, Any]:
     """Trains as `config` says, or goes on where an earlier call left off.
 
     Args:
@@ -40,6 +48,8 @@ def fit(config: Config, workdir: str | Path, *, display: Display | None = None) 
       workdir: folder of the run; see `cnnlab.train.workdir` for what it will hold. If it holds a
         run with the same config, that run is resumed, bit for bit on the same devices.
       display: what a person sees; None prints plain lines.
+      picture: draws predicted label maps, for segmentation; the drawing of each evaluation goes to
+        `predictions.png` and to TensorBoard. None draws none.
 
     Returns:
       The content of result.json: metrics on the test split, the step of the checkpoint they belong
@@ -62,7 +72,7 @@ def fit(config: Config, workdir: str | Path, *, display: Display | None = None) 
     parallel = make_parallel(config.parallel, config.num_devices)
     check_divisible("batch_size", config.batch_size, parallel)
     folder.create()
-    mode = setup.task.metrics[config.evaluation.metric]
+    mode = setup.task.metrics[setup.metric]
     with (
         folder.named_in_errors(),
         StopRequests() as stop,
@@ -73,7 +83,9 @@ def fit(config: Config, workdir: str | Path, *, display: Display | None = None) 
         folder.write_config(config)
         folder.write("dataset.json", dataset.info.to_json())
         folder.record_start(sys.argv)
-        with _Run(setup, dataset, parallel, folder, checkpoints, display, stop, zero_window) as run:
+        with _Run(
+            setup, dataset, parallel, folder, checkpoints, display, stop, zero_window, picture
+        ) as run:
             return run.complete()
 
 
@@ -103,6 +115,7 @@ class _Run:
         display: Display,
         stop: StopRequests,
         zero_window: Sums,
+        picture: Picture | None,
     ):
         self._setup, self._dataset, self._parallel = setup, dataset, parallel
         self._folder, self._checkpoints = folder, checkpoints
@@ -120,6 +133,9 @@ class _Run:
         self._carry = self._start_carry()
         self._records = Records(folder.metrics, folder.tensorboard, after_step=self.step)
         self._eval_call = self._parallel.compile_eval(setup.eval_step())
+        self._gallery = None
+        if picture is not None and setup.config.task == "segmentation":
+            self._gallery = Gallery(setup, dataset.splits[self._eval_split], picture)
 
     def __enter__(self) -> "_Run":
         return self
@@ -271,7 +287,12 @@ class _Run:
         """Judges the present weights; returns the metric that picks the best."""
         began = time.monotonic()
         config = self._setup.config
-        sums = self._sums(self._carry["state"].variables, self._eval_split)
+        variables = self._carry["state"].variables
+        sums = self._sums(variables, self._eval_split)
+        if self._gallery is not None:
+            drawing = self._gallery.draw(self._parallel.collect(variables))
+            Image.fromarray(drawing).save(self._folder.predictions)
+            self._records.picture(f"{self._eval_split}/predictions", drawing, self.step)
         numbers = self._setup.task.finalize(sums)
         row = {
             "step": self.step,
@@ -281,11 +302,11 @@ class _Run:
         }
         self._records.write(row)
         self._records.flush()
-        metric = numbers[config.evaluation.metric]
+        metric = numbers[self._setup.metric]
         best = self._progress["best_metric"]
         better = best is None or (
             metric > best
-            if self._setup.task.metrics[config.evaluation.metric] == "max"
+            if self._setup.task.metrics[self._setup.metric] == "max"
             else metric < best
         )
         if better and math.isfinite(metric):
@@ -300,7 +321,7 @@ class _Run:
         if patience is not None and self._progress["stale_evaluations"] >= patience:
             self._progress["stopped_early"] = True
             self._display.note(
-                f"No better {config.evaluation.metric} in {patience} evaluations: stopping early."
+                f"No better {self._setup.metric} in {patience} evaluations: stopping early."
             )
         self._display.evaluation(row, best=better)
         self._timer += time.monotonic() - began  # evaluation does not count as training time

@@ -14,8 +14,9 @@ from cnnlab.config.schema import OptimizerConfig
 from cnnlab.errors import UserError, did_you_mean
 
 # Not usable in a step that computes one gradient: lbfgs, sophia and sam want functions, Hessians or
-# second passes. optimistic_adam has been replaced by optimistic_adam_v2.
-_EXCLUDED = frozenset({"lbfgs", "sophia", "sam", "optimistic_adam"})
+# second passes. optimistic_adam has been replaced by optimistic_adam_v2. rprop and sm3 take a
+# number for a learning rate, and no schedule.
+_EXCLUDED = frozenset({"lbfgs", "sophia", "sam", "optimistic_adam", "rprop", "sm3"})
 _PLAIN = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 

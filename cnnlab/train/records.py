@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from tensorboardX import SummaryWriter
 
 Row = dict[str, Any]
@@ -41,6 +42,10 @@ class Records:
         for name, value in row.items():
             if isinstance(value, (int, float)) and name not in ("step", "epoch"):
                 self._events.add_scalar(f"{row['split']}/{name}", value, row["step"])
+
+    def picture(self, name: str, pixels: np.ndarray, step: int) -> None:
+        """Adds a picture, uint8 [height, width, 3], to TensorBoard."""
+        self._events.add_image(name, pixels, step, dataformats="HWC")
 
     def flush(self) -> None:
         """Hands the TensorBoard events to the system as well."""

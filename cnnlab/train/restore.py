@@ -1,6 +1,7 @@
 """A trained run as functions: its network, its weights, and what it knows of its data."""
 
 import dataclasses
+import functools
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 from cnnlab.config import Config
 from cnnlab.data import DatasetInfo, Source
 from cnnlab.errors import UserError, did_you_mean
-from cnnlab.tasks import Classification, per_class_accuracy
+from cnnlab.tasks import Task, per_class_accuracy
 from cnnlab.train.checkpoint import CheckpointReader
 from cnnlab.train.evaluate import evaluate
 from cnnlab.train.parallel import make_parallel
@@ -32,13 +33,16 @@ class Run(Protocol):
     def info(self) -> DatasetInfo: ...
 
     @property
-    def task(self) -> Classification: ...
+    def task(self) -> Task: ...
 
     @property
     def step(self) -> int: ...
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
-        """Maps uint8 images [batch, height, width, channels] to probabilities [batch, classes]."""
+        """Maps uint8 images [batch, height, width, channels] to probabilities [batch, classes].
+
+        Of segmentation: [batch, height, width, classes], for images of any one size.
+        """
 
     def sums(self, source: Source) -> dict[str, np.ndarray]:
         """Metric sums over all examples of a source."""
@@ -67,16 +71,18 @@ class TrainedRun:
         return self.setup.info
 
     @property
-    def task(self) -> Classification:
+    def task(self) -> Task:
         return self.setup.task
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
         """Maps uint8 images [batch, height, width, channels] to probabilities [batch, classes].
 
+        Of segmentation: [batch, height, width, classes], for images of any one size.
+
         >>> run = load_run("runs/lenet_digits")
         >>> run.probabilities(images).argmax(-1)
         """
-        return np.asarray(jax.jit(self._predict())(self.variables, images))
+        return np.asarray(self._predict(self.variables, images))
 
     def sums(self, source: Source) -> dict[str, np.ndarray]:
         """Metric sums over all examples of a source."""
@@ -89,14 +95,9 @@ class TrainedRun:
             batch_size=self.config.evaluation.batch_size or self.config.batch_size,
         )
 
+    @functools.cached_property
     def _predict(self) -> Callable[[PyTree, jax.Array], jax.Array]:
-        normalize = self.setup.normalize()
-
-        def predict(variables: PyTree, images: jax.Array) -> jax.Array:
-            batch = normalize({"image": images})
-            return jax.nn.softmax(self.setup.model.apply(variables, batch["image"], train=False))
-
-        return predict
+        return jax.jit(self.setup.predict())
 
 
 def _warn(text: str) -> None:

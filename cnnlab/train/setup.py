@@ -12,11 +12,12 @@ from cnnlab.config import Config, check_options, validate
 from cnnlab.data import Dataset, DatasetInfo, load
 from cnnlab.data.augment import make_augment, make_normalize
 from cnnlab.errors import UserError, did_you_mean
-from cnnlab.models import Classifier, create_model, model_options
+from cnnlab.models import Network, create_model, list_models, model_options, model_task
 from cnnlab.pretrained import Fit, image_statistics, source_options
-from cnnlab.tasks import Classification
+from cnnlab.tasks import Task
 from cnnlab.train.finetune import BACKBONE, make_finetune_optimizer
 from cnnlab.train.schedule import epochs_to_steps, make_schedule, total_steps
+from cnnlab.train.make_task import DEFAULT_METRICS, make_task
 from cnnlab.train.state import PyTree, TrainState, create_state, init_state, start_from
 from cnnlab.train.step import TrainStep, make_eval_step, make_train_step, zero_sums
 
@@ -30,6 +31,7 @@ def load_data(config: Config) -> Dataset:
         manual_dir=config.data.manual_dir,
         validation_fraction=config.data.validation_fraction,
         train_examples_per_class=config.data.train_examples_per_class,
+        **({"task": config.task} if config.task != "classification" else {}),
     )
 
 
@@ -42,6 +44,7 @@ class Setup:
       info: what the run knows of its data.
       model: maps normalised images to logits.
       task: loss, metric sums, numbers.
+      metric: the number of the task that picks the best checkpoint.
       total_steps: updates of the whole run.
       eval_steps: distance between evaluations.
       save_steps: distance between checkpoints; None saves with each evaluation.
@@ -51,8 +54,9 @@ class Setup:
 
     config: Config
     info: DatasetInfo
-    model: Classifier
-    task: Classification
+    model: Network
+    task: Task
+    metric: str
     total_steps: int
     eval_steps: int
     save_steps: int | None
@@ -123,16 +127,30 @@ class Setup:
         """See `make_eval_step`."""
         return make_eval_step(self.model, self.task, self.normalize())
 
+    def predict(self) -> Callable[[PyTree, jax.Array], jax.Array]:
+        """Builds `predict(variables, uint8 images) -> probabilities`, of each image or pixel."""
+        normalize = self.normalize()
+
+        def predict(variables: PyTree, images: jax.Array) -> jax.Array:
+            batch = normalize({"image": images})
+            logits = self.model.apply(variables, batch["image"], train=False)
+            return self.task.probabilities(logits)
+
+        return predict
+
     def normalize(self) -> Callable[[Any], Any]:
         """Maps a batch of uint8 images to one of normalised float images."""
         return make_normalize(self.info.mean, self.info.std)
 
     def abstract_batch(self) -> dict[str, jax.ShapeDtypeStruct]:
         """Shapes and types of a training batch."""
-        size = self.config.batch_size
+        size, image_shape = self.config.batch_size, self.info.image_shape
+        label = jax.ShapeDtypeStruct((size,), jnp.int32)
+        if self.config.task == "segmentation":
+            label = jax.ShapeDtypeStruct((size, *image_shape[:2]), jnp.uint8)
         return {
-            "image": jax.ShapeDtypeStruct((size, *self.info.image_shape), jnp.uint8),
-            "label": jax.ShapeDtypeStruct((size,), jnp.int32),
+            "image": jax.ShapeDtypeStruct((size, *image_shape), jnp.uint8),
+            "label": label,
             "mask": jax.ShapeDtypeStruct((size,), jnp.float32),
         }
 
@@ -149,9 +167,10 @@ def make_setup(config: Config, info: DatasetInfo) -> Setup:
       UserError: a value, name or combination in the config that cannot be; images too small.
     """
     validate(config)
-    task = Classification(info.num_classes, config.loss.label_smoothing)
-    if config.evaluation.metric not in task.metrics:
-        metric = config.evaluation.metric
+    _check_task(config)
+    task = make_task(config, info.num_classes)
+    metric = config.evaluation.metric or DEFAULT_METRICS[config.task]
+    if metric not in task.metrics:
         raise UserError(
             f"evaluation.metric='{metric}' is not a metric of {config.task}."
             + did_you_mean(metric, task.metrics)
@@ -162,7 +181,7 @@ def make_setup(config: Config, info: DatasetInfo) -> Setup:
     check_options("model.options", config.model.options, model_options(config.model.name))
     model = create_model(
         config.model.name,
-        num_classes=info.num_classes,
+        num_classes=task.num_logits,
         dtype=config.model.dtype,
         **_model_options(config),
     ).clone(freeze_batch_stats=config.finetune.freeze_batch_stats)
@@ -171,6 +190,7 @@ def make_setup(config: Config, info: DatasetInfo) -> Setup:
         info=info,
         model=model,
         task=task,
+        metric=metric,
         total_steps=total_steps(config, num_train),
         eval_steps=epochs_to_steps(config.evaluation.every_epochs, config, num_train),
         save_steps=config.checkpoint.every_steps,
@@ -183,6 +203,17 @@ def make_setup(config: Config, info: DatasetInfo) -> Setup:
             num_examples=num_train,
         ),
     )
+
+
+def _check_task(config: Config) -> None:
+    """Raises a `UserError` for a network that is for another task."""
+    if model_task(config.model.name) != config.task:
+        examples = ", ".join(list_models(task=config.task)[:4])
+        raise UserError(
+            f"model.name={config.model.name} is for {model_task(config.model.name)}, and "
+            f"task={config.task}: set task={model_task(config.model.name)}, or choose a model such "
+            f"as {examples}."
+        )
 
 
 def _model_options(config: Config) -> dict[str, Any]:

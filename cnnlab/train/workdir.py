@@ -9,6 +9,7 @@ checkpoints/      see cnnlab.train.checkpoint
 tensorboard/      the numbers of metrics.jsonl as events
 confusion_matrix.npy  counts on the test split, rows are true classes
 curves.png, confusion_matrix.png
+predictions.png   of segmentation: label maps of a few examples, as of the last evaluation
 """
 
 import contextlib
@@ -50,6 +51,10 @@ class Workdir:
     @property
     def confusion(self) -> Path:
         return self.path / "confusion_matrix.npy"
+
+    @property
+    def predictions(self) -> Path:
+        return self.path / "predictions.png"
 
     @property
     def tensorboard(self) -> Path:

@@ -55,6 +55,24 @@ def test_override_of_options_adds_entries():
     assert config.optimizer.options == {"b2": 0.95}
 
 
+def test_override_of_options_in_options():
+    config = apply_overrides(
+        Config(),
+        {"loss.options.focal.gamma": "3", "loss.options.focal.alpha": "0.5", "loss.terms.focal": 1},
+    )
+    assert config.loss.options == {"focal": {"gamma": 3, "alpha": 0.5}}
+    saved = from_json(json.loads(json.dumps(to_json(config))))
+    assert saved.loss == config.loss
+    asked = apply_overrides(config, {"loss.options.focal.gamma": 2})
+    assert differences(saved, asked) == ["loss.options.focal.gamma: 3 -> 2"]
+
+
+def test_option_that_has_no_parts():
+    config = apply_overrides(Config(), {"model.options.stem": "cifar"})
+    with pytest.raises(UserError, match="'stem' is 'cifar', which has no parts"):
+        apply_overrides(config, {"model.options.stem.size": 3})
+
+
 def test_override_leaves_the_original_alone():
     config = Config()
     apply_overrides(config, {"optimizer.options.momentum": 0.5, "seed": 9})
@@ -77,6 +95,7 @@ def test_override_leaves_the_original_alone():
         ("parallel", "pmpa", "Did you mean 'pmap'"),
         ("model.options", "cifar", "set one entry of it"),
         ("augment.crop_scale", "1", "takes 2 values"),
+        ("loss.class_weights", "1,heavy", "'heavy' is not a number"),
     ],
 )
 def test_bad_override(path, text, sentence):
@@ -97,6 +116,9 @@ def test_bad_override(path, text, sentence):
         ({"schedule.name": "step"}, "needs schedule.step_epochs"),
         ({"schedule.name": "one_cycle", "schedule.warmup_epochs": 1}, "does not go with one_cycle"),
         ({"schedule.warmup_epochs": 10}, "must be below epochs"),
+        ({"loss.terms.dice": 1.0}, "is for task=segmentation, and task=classification"),
+        ({"loss.binary": True}, "loss.binary=True is for task=segmentation"),
+        ({"evaluation.boundary_tolerance": -1}, "must not be negative"),
         (
             {"evaluation.early_stopping_patience": 3, "data.validation_fraction": 0},
             "the test split must not decide",

@@ -51,8 +51,8 @@ def _set(config: Config, path: str, value: Any) -> None:
         _require_field(config, holder, name, path)
         holder = getattr(holder, name)
         rest = parents[position + 1 :]
-        if isinstance(holder, dict) and not rest:
-            holder[last] = _literal(value)
+        if isinstance(holder, dict):
+            _set_entry(holder, [*rest, last], value, path)
             return
         if not dataclasses.is_dataclass(holder):
             raise UserError(
@@ -67,6 +67,15 @@ def _set(config: Config, path: str, value: Any) -> None:
             f"'{path}.{dataclasses.fields(hint)[0].name}'."
         )
     setattr(holder, last, coerce(value, hint, path))
+
+
+def _set_entry(entries: dict, names: list[str], value: Any, path: str) -> None:
+    *groups, last = names
+    for name in groups:
+        entries = entries.setdefault(name, {})
+        if not isinstance(entries, dict):
+            raise UserError(f"'{path}' cannot be set: '{name}' is {entries!r}, which has no parts.")
+    entries[last] = _literal(value)
 
 
 def _require_field(config: Config, holder: Any, name: str, path: str) -> None:

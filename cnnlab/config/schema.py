@@ -71,9 +71,22 @@ class LossConfig:
 
     Attributes:
       label_smoothing: share of the target spread evenly over the classes, in [0, 1).
+      terms: for segmentation, the losses and the weight of each in their sum, e.g.
+        `--config.loss.terms.cross_entropy=1 --config.loss.terms.dice=0.5`: `boundary`,
+        `cross_entropy`, `dice`, `focal`, `jaccard`, `lovasz`, `tversky`. Without any, it is
+        `cross_entropy`.
+      options: for segmentation, options of the losses by their names, e.g.
+        `--config.loss.options.focal.gamma=3`.
+      class_weights: for segmentation, how much each class counts, in the order of the classes;
+        unset counts all alike.
+      binary: for segmentation of two classes, one logit with a sigmoid in place of two.
     """
 
     label_smoothing: float = 0.0
+    terms: dict[str, float] = dataclasses.field(default_factory=dict)
+    options: dict[str, Any] = dataclasses.field(default_factory=dict)
+    class_weights: tuple[float, ...] | None = None
+    binary: bool = False
 
 
 @dataclasses.dataclass
@@ -153,16 +166,19 @@ class EvaluationConfig:
     Attributes:
       every_epochs: distance between evaluations on the validation split.
       batch_size: examples at a time; unset takes the training batch size.
-      metric: the number that picks the best checkpoint, e.g. `accuracy`, `loss`, `top5`; unset takes
-        `accuracy`, and `miou` for segmentation.
+      metric: the number that picks the best checkpoint, e.g. `accuracy`, `loss`, `top5`; unset
+        takes `accuracy`, and `miou` for segmentation.
       early_stopping_patience: stop after that many evaluations without a better metric; unset
         trains to the end.
+      boundary_tolerance: for segmentation, how many pixels a predicted boundary may be off, for
+        the metric `boundary_f1`.
     """
 
     every_epochs: float = 1.0
     batch_size: int | None = None
     metric: str | None = None
     early_stopping_patience: int | None = None
+    boundary_tolerance: int = 2
 
 
 @dataclasses.dataclass

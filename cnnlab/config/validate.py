@@ -40,6 +40,7 @@ def validate(config: Config) -> None:
         "schedule.end_factor": config.schedule.end_factor,
         "schedule.step_factor": config.schedule.step_factor,
         "data.num_workers": config.data.num_workers,
+        "evaluation.boundary_tolerance": config.evaluation.boundary_tolerance,
     }
     for path, value in not_negative.items():
         if value < 0:
@@ -82,11 +83,24 @@ def _check_combinations(config: Config) -> None:
             f"schedule.warmup_epochs={schedule.warmup_epochs} must be below epochs={config.epochs}."
         )
     _check_finetune(config)
+    _check_loss(config)
     if config.evaluation.early_stopping_patience and not config.data.validation_fraction:
         raise UserError(
             "evaluation.early_stopping_patience needs data to judge by: set "
             "data.validation_fraction above 0 (the test split must not decide when to stop)."
         )
+
+
+def _check_loss(config: Config) -> None:
+    if config.task == "segmentation":
+        return  # names and values are checked by the task, which knows its losses
+    for name in ("terms", "options", "class_weights", "binary"):
+        value = getattr(config.loss, name)
+        if value:
+            raise UserError(
+                f"loss.{name}={value} is for task=segmentation, and task={config.task}: leave it "
+                "out."
+            )
 
 
 def _check_finetune(config: Config) -> None:

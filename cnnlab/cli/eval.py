@@ -3,7 +3,8 @@
 usage: python launch.py eval --workdir=FOLDER [--split=test] [--checkpoint=best] [--json]
 
 Every example of the split counts exactly once. With --json, one JSON object on one line comes last
-on standard output: accuracy, top5, loss, mean_class_accuracy, per_class_accuracy, num_examples.
+on standard output: accuracy, top5, loss, mean_class_accuracy, per_class_accuracy, num_examples; of
+segmentation: miou, mean_dice, accuracy, mean_class_accuracy, boundary_f1, loss, per_class.
 """
 
 import json
@@ -41,7 +42,8 @@ def run(values: flags.FlagValues, overrides: dict[str, str], positional: list[st
     if values.json:
         print(json.dumps(numbers))
         return 0
-    per_class = numbers.pop("per_class_accuracy")
+    per_class = numbers.pop("per_class_accuracy", {})
+    tables = numbers.pop("per_class", {})
     table = Table(
         title=f"{values.split} split, weights of step {trained.step}", title_justify="left"
     )
@@ -52,4 +54,19 @@ def run(values: flags.FlagValues, overrides: dict[str, str], positional: list[st
     for name, value in per_class.items():
         table.add_row(f"accuracy of '{name}'", "no examples" if value is None else f"{value:.4f}")
     Console().print(table)
+    if tables:
+        Console().print(_per_class(tables))
     return 0
+
+
+def _per_class(rows: dict[str, dict[str, float | None]]) -> Table:
+    """A row for each class of a segmentation run."""
+    table = Table(title="classes", title_justify="left")
+    table.add_column("class")
+    for name in next(iter(rows.values())):
+        table.add_column(name, justify="right")
+    for name, row in rows.items():
+        cells = ("none" if x is None else f"{x:,}" if isinstance(x, int) else f"{x:.4f}"
+                 for x in row.values())  # fmt: skip
+        table.add_row(name, *cells)
+    return table

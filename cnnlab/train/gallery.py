@@ -33,7 +33,8 @@ class Gallery:
         """A picture, uint8 [height, width, 3]; variables are on one device."""
         predicted = np.asarray(self._predict(variables, self._images).argmax(-1), np.uint8)
         # A network without padding gives the middle alone.
-        top, left = ((a - b) // 2 for a, b in zip(self._truths.shape[1:], predicted.shape[1:]))
+        wider = zip(self._truths.shape[1:], predicted.shape[1:], strict=True)
+        top, left = ((a - b) // 2 for a, b in wider)
         rows = slice(top, top + predicted.shape[1])
         columns = slice(left, left + predicted.shape[2])
         return self._picture(

@@ -13,7 +13,7 @@ import numpy as np
 from cnnlab.config import Config
 from cnnlab.data import DatasetInfo, Source
 from cnnlab.errors import UserError, did_you_mean
-from cnnlab.tasks import Task, per_class_accuracy
+from cnnlab.tasks import Segmentation, Task, per_class_accuracy
 from cnnlab.train.checkpoint import CheckpointReader
 from cnnlab.train.evaluate import evaluate
 from cnnlab.train.parallel import make_parallel
@@ -133,6 +133,9 @@ def load_run(
 def evaluate_run(run: Run, split: str = "test") -> dict[str, Any]:
     """Metrics of a trained run on one split of its data set, as JSON values.
 
+    With them come `per_class_accuracy` by class name or, for segmentation, `per_class`: a dict of
+    `iou`, `dice`, `accuracy`, `precision`, `boundary_f1` and `pixels` by class name.
+
     Raises:
       UserError: the data set has no such split.
     """
@@ -143,11 +146,15 @@ def evaluate_run(run: Run, split: str = "test") -> dict[str, Any]:
             + did_you_mean(split, dataset.splits)
         )
     sums = run.sums(dataset.splits[split])
-    per_class = per_class_accuracy(sums["confusion"]).tolist()
-    return {
+    numbers = {
         "split": split,
         "checkpoint_step": run.step,
         "num_examples": int(sums["count"]),
         **finite(run.task.finalize(sums)),
-        "per_class_accuracy": finite(dict(zip(dataset.info.class_names, per_class, strict=True))),
     }
+    names = dataset.info.class_names
+    if isinstance(run.task, Segmentation):
+        rows = map(finite, run.task.per_class(sums))
+        return numbers | {"per_class": dict(zip(names, rows, strict=True))}
+    per_class = per_class_accuracy(sums["confusion"]).tolist()
+    return numbers | {"per_class_accuracy": finite(dict(zip(names, per_class, strict=True)))}

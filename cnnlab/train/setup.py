@@ -16,8 +16,8 @@ from cnnlab.models import Network, create_model, list_models, model_options, mod
 from cnnlab.pretrained import Fit, image_statistics, source_options
 from cnnlab.tasks import Task
 from cnnlab.train.finetune import BACKBONE, make_finetune_optimizer
-from cnnlab.train.schedule import epochs_to_steps, make_schedule, total_steps
 from cnnlab.train.make_task import DEFAULT_METRICS, make_task
+from cnnlab.train.schedule import epochs_to_steps, make_schedule, total_steps
 from cnnlab.train.state import PyTree, TrainState, create_state, init_state, start_from
 from cnnlab.train.step import TrainStep, make_eval_step, make_train_step, zero_sums
 

@@ -68,6 +68,11 @@ class Segmentation:
             )
         if self.boundary_tolerance < 0:
             raise UserError(f"boundary_tolerance={self.boundary_tolerance} must not be negative.")
+        if self.label_smoothing and not self.losses.get("cross_entropy"):
+            raise UserError(
+                f"label_smoothing={self.label_smoothing} is of the cross-entropy, which is not "
+                "among the losses: leave it out, or give the loss 'cross_entropy' a weight."
+            )
         check_losses(self.losses, self.options, self.num_classes)
         check_class_weights(self.class_weights, self.num_classes)
 

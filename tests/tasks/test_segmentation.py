@@ -283,6 +283,7 @@ def test_one_logit():
         ({"class_weights": (1.0, 1.0, 1.0, 1.0, -1.0)}, "A class weight must be"),
         ({"binary": True}, "takes two classes, and there are 5"),
         ({"label_smoothing": 1.0}, "label_smoothing=1.0"),
+        ({"label_smoothing": 0.1, "losses": {"dice": 1.0}}, "give the loss 'cross_entropy' a w"),
         ({"boundary_tolerance": -1}, "boundary_tolerance=-1"),
     ],
 )

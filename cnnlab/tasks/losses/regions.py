@@ -54,12 +54,10 @@ def tversky(
         raise UserError(f"tversky's gamma={gamma} must be greater than 0: its inverse is a power.")
     pixels = pixels_of(logits, labels, ignore)
     first = 1 if logits.shape[-1] == 1 else 0  # of two classes by one logit, the foreground
-    log_p, truth = pixels.log_probabilities[..., first:], pixels.truth[..., first:]
-    p = jnp.exp(log_p)
-    others = pixels.valid[..., None] & ~truth
+    p, truth = jax.nn.softmax(pixels.logits)[..., first:], pixels.truth[..., first:]
+    p = jnp.where(pixels.valid[..., None], p, 0.0)
     hits = jnp.where(truth, p, 0.0).sum(axis=1)
-    costs = alpha * jnp.where(others, p, 0.0).sum(axis=1)
-    costs += beta * jnp.where(truth, -jnp.expm1(log_p), 0.0).sum(axis=1)
+    costs = jnp.where(truth, beta * (1 - p), alpha * p).sum(axis=1)
     # 1 - index without the difference, which would lose digits where the prediction is good.
     total = hits + costs + smooth
     losses = power(costs / jnp.where(total > 0, total, 1.0), 1 / gamma)

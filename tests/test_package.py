@@ -64,12 +64,17 @@ def stand_in(config):
         "cifar10": (32, 3),
         "imagenet2012": (64, 3),
         "folder:images": (64, 3),
+        "digit_scenes": (64, 1),
     }
     side, channels = shapes[name]
     side = config.data.image_size or side
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (40, side, side, channels), np.uint8)
-    source = ArraySource(images, rng.integers(0, 10, 40))
+    if config.task == "segmentation":
+        labels = rng.integers(0, 10, (40, side, side)).astype(np.uint8)
+    else:
+        labels = rng.integers(0, 10, 40)
+    source = ArraySource(images, labels)
     info = DatasetInfo(name, tuple("0123456789"), (side, side, channels), {"train": 40_000},
                        (0.5,) * channels, (0.25,) * channels)  # fmt: skip
     return Dataset(info, {"train": source, "test": source})

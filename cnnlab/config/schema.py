@@ -19,7 +19,8 @@ class DataConfig:
     """Where examples come from, and in which form.
 
     Attributes:
-      name: `digits`, `folder:PATH`, or any image classification data set of TFDS.
+      name: `digits`, `folder:PATH`, or any image classification data set of TFDS; for segmentation
+        `digit_scenes`.
       image_size: height and width in pixels to resize to; unset keeps the set's own size.
       data_dir: where TFDS data sets lie; unset means TFDS's default, `~/tensorflow_datasets`.
       manual_dir: archives that TFDS should take instead of downloading them.

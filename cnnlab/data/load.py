@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cnnlab.data import digits, folder, tfds
+from cnnlab.data import digit_scenes, digits, folder, tfds
 from cnnlab.data.cache import MAX_BYTES
 from cnnlab.data.source import ArraySource, Dataset, DatasetInfo, Source, take
 from cnnlab.data.split import random_split, stratified_sample, stratified_split
@@ -19,18 +19,21 @@ _FOLDER = "folder:"
 def load(
     name: str,
     *,
+    task: str = "classification",
     image_size: int | None = None,
     data_dir: str | None = None,
     manual_dir: str | None = None,
     validation_fraction: float = 0.1,
     train_examples_per_class: int | None = None,
 ) -> Dataset:
-    """Loads `digits`, `folder:PATH`, or an image classification data set of TFDS.
+    """Loads `digits`, `digit_scenes`, `folder:PATH`, or an image classification data set of TFDS.
 
     Sets that decode to at most 1 GiB are held in memory; others are decoded as they are read.
 
     Args:
       name: see `list_datasets`.
+      task: `classification`, or `segmentation`: then labels are maps, uint8 [height, width], in
+        which 255 is ignored.
       image_size: height and width to bring images to; None keeps the set's own.
       data_dir: where TFDS data sets lie.
       manual_dir: archives for TFDS to prepare from.
@@ -47,7 +50,16 @@ def load(
       UserError: an unknown name, or data that cannot be had or read.
     """
     splits: dict[str, Source]
-    if name == "digits":
+    if (name == "digit_scenes") != (task == "segmentation"):
+        raise UserError(
+            f"data.name={name} does not serve task={task}: of the data sets, digit_scenes is for "
+            "segmentation and all others are for classification."
+        )
+    if name == "digit_scenes":
+        splits = digit_scenes.load_splits(image_size)
+        class_names = digit_scenes.CLASS_NAMES
+        shape = splits["train"][0]["image"].shape
+    elif name == "digits":
         splits = dict(digits.load_splits(image_size))
         class_names = digits.CLASS_NAMES
         shape = splits["train"].images.shape[1:]
@@ -82,6 +94,7 @@ def list_datasets() -> dict[str, str]:
     """Names that `load` takes, each with a line about it; TFDS has more of its kind."""
     return {
         "digits": "1,797 handwritten digits, 8x8 gray resized to 28x28; embedded, no download",
+        "digit_scenes": "2,500 scenes of these digits over clutter, 64x64 gray; for segmentation",
         "folder:PATH": "your own images, as PATH/train/CLASS/*.png",
         **tfds.KNOWN,
     }

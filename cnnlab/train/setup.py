@@ -31,7 +31,7 @@ def load_data(config: Config) -> Dataset:
         manual_dir=config.data.manual_dir,
         validation_fraction=config.data.validation_fraction,
         train_examples_per_class=config.data.train_examples_per_class,
-        **({"task": config.task} if config.task != "classification" else {}),
+        task=config.task,
     )
 
 

@@ -10,6 +10,10 @@ from cnnlab.errors import UserError
 class AugmentConfig:
     """Augmentation of training batches, applied in the order of the fields.
 
+    For segmentation, what moves pixels moves labels with them, each to its nearest place, and what
+    a crop adds to the image is ignored (or reflected with it); what changes colors, cutout
+    included, leaves labels as they are.
+
     Attributes:
       pad_crop: pixels added on each side before a crop of the original size (He et al. 2015).
       pad_mode: what is added: `zero` or `reflect`.
@@ -22,6 +26,9 @@ class AugmentConfig:
       translate: shift by up to that share of the image, either way, on both axes.
       scale: magnify or shrink by up to that share, e.g. 0.1 for factors from 0.9 to 1.1.
       shear_degrees: shear by up to that angle, either way.
+      elastic_alpha: move pixels by a smooth random field of that standard deviation, in pixels
+        (Simard et al. 2003).
+      elastic_sigma: of the Gaussian that smooths that field, in pixels.
       brightness: factor from 1 - brightness to 1 + brightness.
       contrast: likewise, around the image's mean gray.
       saturation: likewise, around each pixel's gray; color images only.
@@ -45,6 +52,8 @@ class AugmentConfig:
     translate: float = 0.0
     scale: float = 0.0
     shear_degrees: float = 0.0
+    elastic_alpha: float = 0.0
+    elastic_sigma: float = 8.0
     brightness: float = 0.0
     contrast: float = 0.0
     saturation: float = 0.0
@@ -62,6 +71,8 @@ _RANGES = {
     "translate": (0, 1),
     "scale": (0, 0.99),
     "shear_degrees": (0, 60),
+    "elastic_alpha": (0, 512),
+    "elastic_sigma": (0.1, 512),
     "brightness": (0, 1),
     "contrast": (0, 1),
     "saturation": (0, 1),

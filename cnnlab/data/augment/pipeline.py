@@ -3,11 +3,14 @@
 from collections.abc import Callable, Sequence
 
 import jax
+import jax.numpy as jnp
 
 from cnnlab.data.augment import color, geometric, mix
 from cnnlab.data.augment.config import AugmentConfig, check
 from cnnlab.data.augment.normalize import Batch, normalize_images, to_float, to_int
 from cnnlab.data.augment.randaugment import randaugment
+from cnnlab.data.source import IGNORE
+from cnnlab.errors import UserError
 
 Augment = Callable[[jax.Array, Batch], Batch]
 
@@ -17,8 +20,8 @@ def make_augment(
 ) -> Augment:
     """Builds `augment(rng, batch) -> batch`: uint8 images in, augmented normalised floats out.
 
-    Pure, so that it can be part of a compiled step. Mixup and cutmix add `target`, the mixed labels
-    [batch, num_classes]; `label` stays what it was.
+    Pure, so that it can be part of a compiled step. Label maps move with their images. Mixup and
+    cutmix add `target`, the mixed labels [batch, num_classes]; `label` stays what it was.
 
     Args:
       config: see `AugmentConfig`.
@@ -30,31 +33,44 @@ def make_augment(
       UserError: a strength outside of its range.
     """
     check(config)
-    affine = (config.rotate_degrees, config.translate, config.scale, config.shear_degrees)
+    affine = ("rotate_degrees", "translate", "scale", "shear_degrees")
+    strengths = {name: getattr(config, name) for name in affine}
     jitter = (config.brightness, config.contrast, config.saturation, config.hue)
 
-    def augment(rng: jax.Array, batch: Batch) -> Batch:
+    def move(rng: jax.Array, x: jax.Array, *, labels: bool = False) -> jax.Array:
+        """What moves pixels; label maps [batch, height, width, 1] get the images' draws."""
         # One key for each place, whether it is used or not: switching one augmentation on leaves
         # the draws of the others as they were.
         keys = jax.random.split(rng, 8)
-        x = to_float(batch["image"])
+        how = {"nearest": True} if labels else {}
         if config.pad_crop:
-            x = geometric.pad_crop(keys[0], x, config.pad_crop, config.pad_mode)
+            fill = IGNORE if labels else 0.0
+            x = geometric.pad_crop(keys[0], x, config.pad_crop, config.pad_mode, fill=fill)
         if config.random_resized_crop:
-            x = geometric.random_resized_crop(keys[0], x, config.crop_scale, config.crop_ratio)
+            x = geometric.random_resized_crop(
+                keys[0], x, config.crop_scale, config.crop_ratio, **how
+            )
         if config.flip:
             x = geometric.flip(keys[1], x)
         if config.flip_vertical:
             x = geometric.flip(keys[2], x, vertical=True)
-        if any(affine):
-            x = geometric.random_affine(
-                keys[3],
-                x,
-                rotate_degrees=config.rotate_degrees,
-                translate=config.translate,
-                scale=config.scale,
-                shear_degrees=config.shear_degrees,
-            )
+        if any(strengths.values()):
+            x = geometric.random_affine(keys[3], x, **strengths, **how)
+        if config.elastic_alpha:
+            # A key of its own: the eight have their places already.
+            key = jax.random.fold_in(rng, 8)
+            x = geometric.elastic(key, x, config.elastic_alpha, config.elastic_sigma, **how)
+        return x
+
+    def augment(rng: jax.Array, batch: Batch) -> Batch:
+        keys = jax.random.split(rng, 8)
+        label = to_int(batch["label"])
+        maps = label.ndim > 1
+        if maps:
+            _check_maps(config)
+            label = move(rng, label[..., None].astype(jnp.float32), labels=True)
+            label = to_int(label[..., 0])
+        x = move(rng, to_float(batch["image"]))
         if any(jitter):
             x = color.color_jitter(
                 keys[4],
@@ -74,12 +90,24 @@ def make_augment(
         x = normalize_images(x, mean, std)
         if config.cutout:
             x = mix.cutout(keys[6], x, config.cutout)
-        batch = {**batch, "image": x, "label": to_int(batch["label"])}
+        batch = {**batch, "image": x, "label": label}
         if config.mixup_alpha or config.cutmix_alpha:
-            batch |= _mix(config, keys[7], x, jax.nn.one_hot(batch["label"], num_classes))
+            batch |= _mix(config, keys[7], x, jax.nn.one_hot(label, num_classes))
         return batch
 
     return augment
+
+
+def _check_maps(config: AugmentConfig) -> None:
+    """Raises a `UserError` for what cannot take label maps along."""
+    for name in ("randaugment_num_layers", "mixup_alpha", "cutmix_alpha"):
+        value = getattr(config, name)
+        if value:
+            raise UserError(
+                f"augment.{name}={value} is for classification and would part images from their "
+                "label maps: set it to 0, and e.g. augment.elastic_alpha, rotate_degrees or "
+                "brightness instead."
+            )
 
 
 def _mix(config: AugmentConfig, rng: jax.Array, x: jax.Array, target: jax.Array) -> Batch:

@@ -1,9 +1,10 @@
-"""Figures of a run: its curves, its confusion matrix, its learning rate search."""
+"""Figures of a run: curves, confusion matrix, scores of classes, learning rate search."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
@@ -15,6 +16,8 @@ _COLORS = {"train": BLUE, "validation": ORANGE, "test": GREEN}
 
 def plot_curves(rows: Sequence[dict[str, Any]], *, title: str = "") -> Figure:
     """Loss, accuracy, learning rate and gradient norm over epochs.
+
+    Where rows have a mean IoU, those of segmentation, it stands dashed beside the accuracy.
 
     Args:
       rows: of metrics.jsonl, see `cnnlab.train.records`.
@@ -32,18 +35,12 @@ def plot_curves(rows: Sequence[dict[str, Any]], *, title: str = "") -> Figure:
         figure.suptitle(title, x=0.01, ha="left", fontweight="bold")
         for axis, (name, label) in zip(axes.flat, panels.items(), strict=True):
             for split, color in _COLORS.items():
-                points = [
-                    (row["epoch"], row[name] * (100 if name == "accuracy" else 1))
-                    for row in rows
-                    if row["split"] == split and row.get(name) is not None
-                ]
-                if points:
-                    final = split == "test" and len(points) == 1
-                    style = {"marker": "*", "markersize": 11, "linestyle": "none"} if final else {}
-                    if split == "validation":
-                        style = {"marker": "o", "markersize": 3}
-                    axis.plot(*zip(*points, strict=True), color=color, label=split, **style)
+                _plot_split(axis, rows, name, split, color=color, label=split)
             axis.set_title(label)
+        if any("miou" in row for row in rows):
+            axes[0, 1].set_title("accuracy (%), dashed: mean IoU (%)")
+            for split, color in _COLORS.items():
+                _plot_split(axes[0, 1], rows, "miou", split, color=color, linestyle="--", alpha=0.8)
         axes[0, 0].set_yscale("log")
         axes[0, 0].yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         axes[0, 0].yaxis.set_major_formatter("{x:g}")
@@ -55,15 +52,35 @@ def plot_curves(rows: Sequence[dict[str, Any]], *, title: str = "") -> Figure:
     return figure
 
 
+def _plot_split(
+    axis: Axes, rows: Sequence[dict[str, Any]], name: str, split: str, **style: Any
+) -> None:
+    """Plots a number of one split over epochs, if rows have it."""
+    points = [
+        (row["epoch"], row[name] * (100 if name in ("accuracy", "miou") else 1))
+        for row in rows
+        if row["split"] == split and row.get(name) is not None
+    ]
+    if not points:
+        return
+    if split == "test" and len(points) == 1:
+        style |= {"marker": "*", "markersize": 11, "linestyle": "none"}
+    if split == "validation":
+        style |= {"marker": "o", "markersize": 3}
+    axis.plot(*zip(*points, strict=True), **style)
+
+
 def plot_confusion_matrix(
-    confusion: np.ndarray, class_names: Sequence[str], *, title: str = ""
+    confusion: np.ndarray, class_names: Sequence[str], *, title: str = "", percent: bool = False
 ) -> Figure:
-    """Shares of each true class (row) that were taken for each class (column), with counts.
+    """Shares of each true class (row) that were taken for each class (column).
 
     Args:
       confusion: counts [classes, classes].
       class_names: in the order of the labels.
       title: above the matrix.
+      percent: write the shares into the cells, in percent, and not the counts: those of pixels
+        would not fit.
     """
     classes = len(class_names)
     shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
@@ -85,16 +102,44 @@ def plot_confusion_matrix(
             )
         if classes <= 20:
             for row, column in np.argwhere(confusion > 0):
+                share = 100 * shares[row, column]
                 axis.text(
                     column,
                     row,
-                    f"{confusion[row, column]}",
+                    f"{share:.1f}" if percent else f"{confusion[row, column]}",
                     ha="center",
                     va="center",
                     fontsize=8,
                     color="white" if shares[row, column] > 0.5 else "black",
                 )
         figure.colorbar(image, ax=axis, shrink=0.7, label="share of the true class")
+    return figure
+
+
+def plot_class_scores(rows: Mapping[str, Mapping[str, float | None]], *, title: str = "") -> Figure:
+    """A bar for the IoU of each class, and a line for their mean.
+
+    Args:
+      rows: by class name, `iou` in [0, 1] or None (NaN) for a class that does not occur; see
+        `cnnlab.train.evaluate_run`.
+      title: above the bars.
+    """
+    scores = np.array([row["iou"] for row in rows.values()], np.float64)  # None becomes NaN
+    mean = np.nanmean(scores) if np.isfinite(scores).any() else np.nan
+    with figure_style():
+        figure = Figure(figsize=(7.0, min(1.4 + 0.28 * len(rows), 30.0)), layout="constrained")
+        axis = figure.subplots()
+        axis.grid(False, axis="y")
+        bars = axis.barh(range(len(rows)), 100 * np.nan_to_num(scores), color=BLUE, height=0.72)
+        texts = [f"{100 * score:.1f}" if np.isfinite(score) else "none" for score in scores]
+        axis.bar_label(bars, texts, padding=3, fontsize=8)
+        axis.axvline(100 * mean, color=RED, linestyle="--", label=f"mean {100 * mean:.1f} %")
+        axis.set_yticks(range(len(rows)), rows)
+        axis.invert_yaxis()
+        axis.set_xlim(0, 106)
+        axis.set_xlabel("IoU (%)")
+        axis.set_title(title)
+        figure.legend(loc="outside lower right")
     return figure
 
 

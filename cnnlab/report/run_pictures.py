@@ -1,16 +1,21 @@
-"""Draws what a run's folder shows: curves and, once it is complete, the confusion matrix."""
+"""Draws what a run's folder shows: its curves and, once it is complete, how classes fared."""
 
 from pathlib import Path
 
 import numpy as np
 
-from cnnlab.report.figures import plot_confusion_matrix, plot_curves
+from cnnlab.report.figures import plot_class_scores, plot_confusion_matrix, plot_curves
+from cnnlab.tasks.segmentation import overlap_scores
 from cnnlab.train.records import read_rows
 from cnnlab.train.workdir import Workdir
 
 
 def draw_run(workdir: str | Path) -> list[Path]:
-    """Writes curves.png and confusion_matrix.png into a run's folder; returns those written."""
+    """Draws what a run's folder has the numbers for; returns the pictures that it then holds.
+
+    `curves.png` and, once the run is complete, `confusion_matrix.png`; of segmentation also
+    `class_scores.png` and `predictions.png`, which training has drawn.
+    """
     folder = Workdir(workdir)
     config = folder.config()
     title = f"{config.model.name} on {config.data.name}"
@@ -20,11 +25,20 @@ def draw_run(workdir: str | Path) -> list[Path]:
         pictures.append(folder.path / "curves.png")
         plot_curves(rows, title=title).savefig(pictures[-1])
     if folder.confusion.is_file():
-        pictures.append(folder.path / "confusion_matrix.png")
-        names = folder.dataset_info().class_names
         confusion = np.load(folder.confusion)
-        accuracy = np.trace(confusion) / confusion.sum()
+        names = folder.dataset_info().class_names
+        pixels = config.task == "segmentation"
+        accuracy = 100 * np.trace(confusion) / max(confusion.sum(), 1)
+        what = "pixel accuracy" if pixels else "accuracy"
+        pictures.append(folder.path / "confusion_matrix.png")
         plot_confusion_matrix(
-            confusion, names, title=f"{title}: test accuracy {100 * accuracy:.2f} %"
+            confusion, names, title=f"{title}: test {what} {accuracy:.2f} %", percent=pixels
         ).savefig(pictures[-1])
+        if pixels:
+            scores = overlap_scores(confusion)["iou"]
+            rows = {name: {"iou": score} for name, score in zip(names, scores, strict=True)}
+            pictures.append(folder.path / "class_scores.png")
+            plot_class_scores(rows, title=f"{title}: test").savefig(pictures[-1])
+    if folder.predictions.is_file():
+        pictures.append(folder.predictions)
     return pictures

@@ -177,23 +177,18 @@ class Segmentation:
         `iou`, `dice`, `accuracy` (its share of pixels that were recognised, the recall),
         `precision`, `boundary_f1`, each NaN where it would be 0 / 0, and `pixels` of the truth.
         """
-        confusion = np.asarray(sums["confusion"], np.int64)
-        hits, true, predicted = np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
         edge, edge_hits, true_edge, true_edge_hits = np.asarray(sums["boundary"], np.int64).T
         # 2 P R / (P + R), with P = edge_hits / edge and R likewise, multiplied out: 0 if one of P
         # and R does not exist, 0 / 0 if neither does.
         harmonic = edge_hits * true_edge + true_edge_hits * edge
         columns = {
-            "iou": _ratio(hits, true + predicted - hits),
-            "dice": _ratio(2 * hits, true + predicted),
-            "accuracy": _ratio(hits, true),
-            "precision": _ratio(hits, predicted),
+            **overlap_scores(sums["confusion"]),
             "boundary_f1": np.where(
                 (edge > 0) | (true_edge > 0),
                 2.0 * edge_hits * true_edge_hits / np.maximum(harmonic, 1),
                 np.nan,
             ),
-            "pixels": true,
+            "pixels": np.asarray(sums["confusion"], np.int64).sum(axis=1),
         }
         return [
             {name: column[index].item() for name, column in columns.items()}
@@ -206,6 +201,22 @@ class Segmentation:
         real = batch["mask"].reshape(-1, *[1] * (labels.ndim - 1)) > 0
         valid = (labels != IGNORE) & real
         return jnp.where(valid, labels, 0), valid
+
+
+def overlap_scores(confusion: np.ndarray) -> dict[str, np.ndarray]:
+    """`iou`, `dice`, `accuracy` and `precision` of each class, [num_classes]; NaN for 0 / 0.
+
+    Args:
+      confusion: pixels of class i that were taken for class j, [num_classes, num_classes].
+    """
+    confusion = np.asarray(confusion, np.int64)
+    hits, true, predicted = np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
+    return {
+        "iou": _ratio(hits, true + predicted - hits),
+        "dice": _ratio(2 * hits, true + predicted),
+        "accuracy": _ratio(hits, true),
+        "precision": _ratio(hits, predicted),
+    }
 
 
 def center_crop(maps: jax.Array, space: Sequence[int]) -> jax.Array:

@@ -9,6 +9,7 @@ checkpoints/      see cnnlab.train.checkpoint
 tensorboard/      the numbers of metrics.jsonl as events
 confusion_matrix.npy  counts on the test split, rows are true classes
 curves.png, confusion_matrix.png
+class_scores.png  of segmentation: the IoU of each class
 predictions.png   of segmentation: label maps of a few examples, as of the last evaluation
 """
 

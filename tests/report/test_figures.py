@@ -3,7 +3,12 @@
 import numpy as np
 import pytest
 
-from cnnlab.report.figures import plot_confusion_matrix, plot_curves, plot_learning_rates
+from cnnlab.report.figures import (
+    plot_class_scores,
+    plot_confusion_matrix,
+    plot_curves,
+    plot_learning_rates,
+)
 
 
 def test_curves_show_every_split():
@@ -32,6 +37,37 @@ def test_confusion_matrix(classes):
     figure.canvas.draw()
     texts = len(figure.axes[0].texts)
     assert texts == (np.count_nonzero(confusion) if classes <= 20 else 0)
+
+
+def test_curves_of_segmentation():
+    rows = [{"step": s, "epoch": 1.0 * s, "split": "validation", "loss": 1.0, "accuracy": 0.9,
+             "miou": 0.1 * s} for s in (1, 2, 3)]  # fmt: skip
+    accuracy, miou = plot_curves(rows).axes[1].lines
+    np.testing.assert_allclose(accuracy.get_ydata(), [90.0] * 3)
+    np.testing.assert_allclose(miou.get_ydata(), [10.0, 20.0, 30.0])
+    assert miou.get_linestyle() == "--"
+
+
+def test_confusion_matrix_of_pixels_is_in_percent():
+    confusion = np.array([[10**9, 10**9], [0, 123456789]])
+    axis = plot_confusion_matrix(confusion, ["a", "b"], percent=True).axes[0]
+    assert [text.get_text() for text in axis.texts] == ["50.0", "50.0", "100.0"]
+
+
+def test_class_scores():
+    rows = {
+        "sky": {"iou": 0.5},
+        "tree": {"iou": 1.0},
+        "none": {"iou": None},
+        "nan": {"iou": np.nan},
+    }
+    figure = plot_class_scores(rows, title="t")
+    axis = figure.axes[0]
+    np.testing.assert_allclose([bar.get_width() for bar in axis.patches], [50, 100, 0, 0])
+    assert [text.get_text() for text in axis.texts] == ["50.0", "100.0", "none", "none"]
+    np.testing.assert_allclose(axis.lines[0].get_xdata(), 75.0)
+    figure.canvas.draw()
+    plot_class_scores({"none": {"iou": None}}).canvas.draw()
 
 
 def test_learning_rates():

@@ -12,7 +12,11 @@ from cnnlab.train.workdir import Workdir
 
 def fit(config: Config, workdir: str | Path, *, display: Display) -> dict[str, Any]:
     """See `cnnlab.train.fit` and `cnnlab.classical.fit`."""
-    return _package(config).fit(config, workdir, display=display)
+    if _package(config) is classical:
+        return classical.fit(config, workdir, display=display)
+    from cnnlab.report.overlays import panel  # matplotlib takes its time
+
+    return train.fit(config, workdir, display=display, picture=panel)
 
 
 def load_run(workdir: str | Path, checkpoint: str) -> Run:

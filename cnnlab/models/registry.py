@@ -31,9 +31,7 @@ from cnnlab.models import (
     vgg,
 )
 from cnnlab.models.network import Network
-from cnnlab.models.segmentation import (
-    unet,
-)
+from cnnlab.models.segmentation import encoder_unet, fcn, unet
 
 _CLASSIFICATION: tuple[ModuleType, ...] = (
     mlp,
@@ -53,7 +51,7 @@ _CLASSIFICATION: tuple[ModuleType, ...] = (
     mobilenet_v3,
     efficientnet,
 )
-_SEGMENTATION: tuple[ModuleType, ...] = (unet,)
+_SEGMENTATION: tuple[ModuleType, ...] = (unet, encoder_unet, fcn)
 
 _FAMILIES = {"classification": _CLASSIFICATION, "segmentation": _SEGMENTATION}
 _VARIANTS = {

@@ -40,7 +40,7 @@ def shapes(name, image_shape, num_classes, options=()):
 
 
 def small(name, image_shape, num_classes):
-    return shapes(name, image_shape, num_classes, tuple(SMALL[name].items()))
+    return shapes.__wrapped__(name, image_shape, num_classes, SMALL[name])
 
 
 def valid(name):

@@ -132,7 +132,9 @@ def plot_class_scores(rows: Mapping[str, Mapping[str, float | None]], *, title: 
         axis.grid(False, axis="y")
         bars = axis.barh(range(len(rows)), 100 * np.nan_to_num(scores), color=BLUE, height=0.72)
         texts = [f"{100 * score:.1f}" if np.isfinite(score) else "none" for score in scores]
-        axis.bar_label(bars, texts, padding=3, fontsize=8)
+        labels = axis.bar_label(bars, texts, padding=3, fontsize=8)
+        for label in labels:  # readable where the line crosses it
+            label.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 0.5})
         axis.axvline(100 * mean, color=RED, linestyle="--", label=f"mean {100 * mean:.1f} %")
         axis.set_yticks(range(len(rows)), rows)
         axis.invert_yaxis()

@@ -74,6 +74,11 @@ class TrainedRun:
     def task(self) -> Task:
         return self.setup.task
 
+    @property
+    def stride(self) -> int:
+        """Largest stride of the network."""
+        return max(self.setup.model.backbone.strides)
+
     def probabilities(self, images: np.ndarray) -> np.ndarray:
         """Maps uint8 images [batch, height, width, channels] to probabilities [batch, classes].
 

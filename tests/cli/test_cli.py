@@ -186,6 +186,8 @@ def test_mistakes(arguments, sentence, capsys, tmp_path, monkeypatch):
         (["eval", "--checkpoint=5"], "Checkpoint 5 in"),
         (["predict", "nothing.png"], "There is no image 'nothing.png'"),
         (["predict", "{corrupt}"], "cannot be read as an image"),
+        (["predict", "--out=x", "x.png"], "--out is for segmentation"),
+        (["predict", "--tile=64", "x.png"], "--tile is for segmentation"),
     ],
 )
 def test_mistakes_with_a_run(run, arguments, sentence, capsys, tmp_path):

@@ -1,0 +1,122 @@
+"""Label maps of images of any size, by a run whose network is a plain function of pixels."""
+
+import dataclasses
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cnnlab.data.augment import AugmentConfig
+from cnnlab.errors import UserError
+from cnnlab.tasks.tiling import class_map
+from cnnlab.train.segment import _resized, segment_image
+
+
+@dataclasses.dataclass
+class Brightness:
+    """Takes dark, gray and bright pixels for three classes; remembers the shapes it was given."""
+
+    image_shape: tuple = (16, 24, 1)
+    stride: int = 4
+    cut: int = 0
+    augment: AugmentConfig = dataclasses.field(default_factory=AugmentConfig)
+
+    def __post_init__(self):
+        self.info = SimpleNamespace(image_shape=self.image_shape)
+        self.config = SimpleNamespace(model=SimpleNamespace(name="plain"), augment=self.augment)
+        self.shapes = []
+
+    def probabilities(self, images):
+        images = np.asarray(images)
+        assert images.dtype == np.uint8
+        self.shapes.append(images.shape)
+        gray = images.mean(axis=-1)[:, self.cut : images.shape[1] - self.cut]
+        scores = -np.abs(gray[..., None] - np.array([0, 128, 255])) / 20
+        exps = np.exp(scores - scores.max(axis=-1, keepdims=True))
+        return (exps / exps.sum(axis=-1, keepdims=True)).astype(np.float32)
+
+
+def stripes(height, width, channels=1):
+    """Three wide columns, of class 0, 1 and 2."""
+    labels = np.broadcast_to(np.arange(width) * 3 // width, (height, width)).astype(np.uint8)
+    image = np.array([0, 128, 255], np.uint8)[labels]
+    return np.repeat(image[:, :, None], channels, axis=-1), labels
+
+
+def test_whole_image_keeps_its_shape():
+    """The shorter side becomes the run's; the map has the image's size, with edges in place."""
+    run = Brightness()
+    image, labels = stripes(160, 480)
+    found = segment_image(run, image)
+    assert run.shapes == [(1, 16, 48, 1)]
+    assert found.shape == (160, 480)
+    assert found.dtype == np.uint8
+    assert (found != labels).mean() < 0.02
+    assert len(np.unique(found[:, 40:120])) == len(np.unique(found[:, 360:440])) == 1
+
+
+@pytest.mark.parametrize(("size", "given"), [((8, 8), (16, 16)), ((16, 24), (16, 24))])
+def test_small_images(size, given):
+    run = Brightness(image_shape=(16, 16, 3))
+    image, labels = stripes(*size, channels=3)
+    assert (segment_image(run, image) == labels).mean() > 0.85
+    assert run.shapes == [(1, *given, 3)]
+
+
+def test_tiles_see_the_image_at_its_full_size():
+    run = Brightness()
+    image = np.random.default_rng(0).integers(0, 256, (100, 150, 1), np.uint8)
+    exact = run.probabilities(image[None])[0].argmax(-1)
+    run.shapes.clear()
+    for overlap in (None, 0, 24):
+        np.testing.assert_array_equal(segment_image(run, image, tile=32, overlap=overlap), exact)
+    assert {shape[1:] for shape in run.shapes} == {(32, 32, 1)}
+    assert segment_image(run, image, tile=4).shape == (100, 150)  # no room for an overlap
+
+
+def test_tta_uses_the_flips_of_training():
+    image, labels = stripes(16, 48)
+    for augment, flips in (
+        ({}, 1),
+        ({"flip": True}, 2),
+        ({"flip": True, "flip_vertical": True}, 4),
+    ):
+        run = Brightness(augment=AugmentConfig(**augment))
+        assert (segment_image(run, image, tta=True) == labels).mean() > 0.9
+        assert [shape[1:3] for shape in run.shapes] == [
+            size for size in ((12, 36), (16, 48), (20, 60)) for _ in range(flips)
+        ]
+    assert (segment_image(run, image, tile=16, tta=True) == labels).mean() > 0.9
+
+
+def test_resizing_equals_pillow_and_needs_bands_only():
+    values = np.random.default_rng(0).random((9, 13, 3)).astype(np.float32)
+    bands = list(_resized(values, (150, 77)))
+    assert [len(band) for band in bands] == [64, 64, 22]
+    for channel in range(3):
+        resized = Image.fromarray(values[:, :, channel]).resize(
+            (77, 150), Image.Resampling.BILINEAR
+        )
+        np.testing.assert_allclose(np.concatenate(bands)[..., channel], resized, atol=1e-5)
+    np.testing.assert_array_equal(class_map(_resized(values, (9, 13)), (9, 13)), values.argmax(-1))
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"overlap": 8}, "overlap of 8 pixels is that of tiles"),
+        ({"tile": 30}, "tile of 30 pixels must be a multiple of 4"),
+        ({"tile": 32, "overlap": 30}, "overlap of 30 pixels must be from 0 to 28"),
+    ],
+)
+def test_mistakes(options, sentence):
+    with pytest.raises(UserError, match=sentence):
+        segment_image(Brightness(), stripes(64, 64)[0], **options)
+
+
+def test_images_and_networks_that_do_not_fit():
+    with pytest.raises(UserError, match=r"is \[height, width, 1\], got shape \(8, 8, 3\)"):
+        segment_image(Brightness(), stripes(8, 8, channels=3)[0])
+    with pytest.raises(UserError, match="'plain' gives the middle"):
+        segment_image(Brightness(cut=2), stripes(64, 64)[0])

@@ -62,6 +62,7 @@ def run(values: flags.FlagValues, overrides: dict[str, str], positional: list[st
     test = result["test"]
     network = config.model.name not in BASELINES
     summary = f"  python launch.py summary --config={workdir}/config.json\n" if network else ""
+    out = " --out=FOLDER" if config.task == "segmentation" else ""
     numbers = "  ".join(f"{name} {_show(name, value)}" for name, value in test.items())
     print(
         f"\ntest: {numbers}\n"
@@ -70,7 +71,7 @@ def run(values: flags.FlagValues, overrides: dict[str, str], positional: list[st
         f"  pictures: {' '.join(map(str, pictures))}\n"
         f"\nnext:\n"
         f"  python launch.py eval --workdir={workdir}\n"
-        f"  python launch.py predict --workdir={workdir} IMAGE.png\n"
+        f"  python launch.py predict --workdir={workdir} IMAGE.png{out}\n"
         f"{summary}"
         f"  tensorboard --logdir={workdir}        (pip install tensorboard)"
     )

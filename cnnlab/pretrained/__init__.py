@@ -7,7 +7,7 @@ Which networks, and how they are proven equal: docs/pretrained.md.
 """
 
 from cnnlab.pretrained.convert import Fit, fit, own_tensors
-from cnnlab.pretrained.load import Pretrained, fit_weights, load, source_options
+from cnnlab.pretrained.load import Pretrained, fit_encoder, fit_weights, load, source_options
 from cnnlab.pretrained.peers import differing_options
 from cnnlab.pretrained.save import save
 from cnnlab.pretrained.sources import read_source
@@ -18,6 +18,7 @@ __all__ = [
     "Pretrained",
     "differing_options",
     "fit",
+    "fit_encoder",
     "fit_weights",
     "image_statistics",
     "load",

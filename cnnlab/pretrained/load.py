@@ -133,6 +133,24 @@ def fit_weights(weights: Weights, name: str, options: Mapping[str, Any], shapes:
     )
 
 
+def fit_encoder(
+    weights: Weights, name: str, options: Mapping[str, Any], *, channels: int
+) -> dict[Path, Any]:
+    """The arrays of a classifier's backbone, by path: what a network with that encoder takes.
+
+    Args:
+      weights: see `read_source`.
+      name: of the classifier.
+      options: of the classifier.
+      channels: of the images.
+
+    Raises:
+      UserError: as `fit_weights`.
+    """
+    found = fit_weights(weights, name, options, _shapes(name, options, 1000, channels))
+    return {path: array for path, array in found.arrays.items() if path[1] == "backbone"}
+
+
 def _shapes(name: str, options: Mapping[str, Any], classes: int, channels: int) -> PyTree:
     model = create_model(name, num_classes=classes, **options)
     return jax.eval_shape(lambda: _init(model, channels, 0))

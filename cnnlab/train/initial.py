@@ -13,11 +13,13 @@ from cnnlab.pretrained import (
     Fit,
     differing_options,
     fit,
+    fit_encoder,
     fit_weights,
     own_tensors,
     read_source,
 )
 from cnnlab.train.restore import load_run
+from cnnlab.train.setup import encoder_of
 from cnnlab.train.state import TrainState
 from cnnlab.train.workdir import Workdir
 
@@ -39,11 +41,47 @@ def read_pretrained(config: Config, info: DatasetInfo, state: TrainState) -> Fit
     """
     shapes = {"params": state.params, **state.collections}
     source = config.model.pretrained
+    if config.task == "segmentation":
+        return _into_segmenter(source, config, info, shapes)
     if Workdir(Path(source).expanduser()).has_run:
         found = _from_run(source, config, info, shapes)
     else:
         found = fit_weights(read_source(source), config.model.name, config.model.options, shapes)
     return _without_head(found) if config.finetune.new_head else found
+
+
+def _into_segmenter(source: str, config: Config, info: DatasetInfo, shapes: dict) -> Fit:
+    """Weights of a segmentation run, or of a classifier, run or file, for the encoder."""
+    folder = Workdir(Path(source).expanduser())
+    if folder.has_run and folder.config().task == "segmentation":
+        found = _from_run(source, config, info, shapes)
+        return _without_head(found) if config.finetune.new_head else found
+    encoder, options = encoder_of(config)
+    if folder.has_run:
+        run = load_run(Path(source).expanduser())
+        if run.config.model.name != encoder or differing_options(
+            encoder, run.setup.model_options, options
+        ):
+            raise UserError(
+                f"The run in {source} is of {run.config.model.name} with "
+                f"{run.setup.model_options}, and the encoder is {encoder} with {options}: set "
+                "model.options.encoder and model.options.encoder_options alike."
+            )
+        flat = flatten_dict(run.variables)
+        arrays = {path: np.asarray(x) for path, x in flat.items() if path[1] == "backbone"}
+    else:
+        weights = read_source(source)
+        arrays = fit_encoder(weights, encoder, options, channels=info.image_shape[-1])
+    wanted = flatten_dict(shapes)
+    arrays = {path: array for path, array in arrays.items() if path in wanted}
+    misfits = [path for path, array in arrays.items() if array.shape != wanted[path].shape]
+    if misfits:
+        path = misfits[0]
+        raise UserError(
+            f"The encoder's weights in {source} do not fit: {'/'.join(path)} is "
+            f"{arrays[path].shape}, and the network has {wanted[path].shape}."
+        )
+    return Fit(arrays, tuple(path for path in wanted if path not in arrays), ())
 
 
 def _from_run(source: str, config: Config, info: DatasetInfo, shapes: dict) -> Fit:

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -220,7 +221,28 @@ def _model_options(config: Config) -> dict[str, Any]:
     model = config.model
     if not model.pretrained:
         return model.options
+    if config.task == "segmentation":
+        encoder, options = encoder_of(config)
+        if Path(model.pretrained).expanduser().is_dir():
+            return model.options
+        options = source_options(model.pretrained, encoder, options)
+        return {**model.options, "encoder_options": options}
     return source_options(model.pretrained, model.name, model.options)
+
+
+def encoder_of(config: Config) -> tuple[str, dict[str, Any]]:
+    """The classifier that a segmentation network encodes with, and its options.
+
+    Raises:
+      UserError: a network with an encoder of its own, for which no weights are on offer.
+    """
+    options = model_options(config.model.name) | config.model.options
+    if "encoder" not in options:
+        raise UserError(
+            f"model.pretrained={config.model.pretrained}: {config.model.name} has an encoder of "
+            "its own; choose a network with the option encoder, e.g. encoder_unet."
+        )
+    return options["encoder"], dict(options["encoder_options"] or {})
 
 
 def _with_statistics(config: Config, info: DatasetInfo) -> DatasetInfo:

@@ -1,5 +1,8 @@
 """A segmentation run from its start to its predictions, on scenes that take no time to learn."""
 
+import dataclasses
+
+import jax
 import numpy as np
 import pytest
 from PIL import Image
@@ -7,7 +10,9 @@ from PIL import Image
 from cnnlab.config import Config, apply_overrides
 from cnnlab.data import ArraySource, Dataset, DatasetInfo
 from cnnlab.errors import UserError
-from cnnlab.train import fit, load_run
+from cnnlab.models import create_model
+from cnnlab.pretrained import save
+from cnnlab.train import fit, load_run, make_setup
 from cnnlab.train.records import read_rows
 from cnnlab.train.restore import evaluate_run
 from tests.conftest import assert_trees_equal
@@ -16,8 +21,6 @@ CONFIG = {
     "task": "segmentation",
     "data.name": "squares",
     "model.name": "unet_bn",
-    "model.options.width": 4,
-    "model.options.levels": 2,
     "optimizer.name": "adamw",
     "optimizer.learning_rate": 0.02,
     "batch_size": 8,
@@ -53,8 +56,12 @@ def data(monkeypatch):
     return dataset
 
 
+SMALL = {"model.options.width": 4, "model.options.levels": 2}
+
+
 def config(**overrides):
-    return apply_overrides(Config(), CONFIG | overrides)
+    small = {} if "model.options.encoder" in overrides else SMALL
+    return apply_overrides(Config(), CONFIG | small | overrides)
 
 
 def test_a_run_learns_draws_and_predicts(data, tmp_path):
@@ -116,3 +123,35 @@ def test_a_mistake_is_one_sentence(data, tmp_path, overrides, text):
     with pytest.raises(UserError, match=text):
         fit(config(**overrides), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_an_encoder_starts_from_a_classifier_s_weights(data, tmp_path):
+    """From a file with torchvision's names, and from the folder of a run."""
+    classifier = create_model("resnet18", num_classes=7, width=8)
+    images = np.zeros((1, 64, 64, 3), np.float32)
+    variables = jax.jit(lambda: classifier.init(jax.random.key(5), images, train=False))()
+    path = tmp_path / "resnet18.safetensors"
+    save(path, variables, "resnet18", naming="torchvision")
+    unet = {
+        "model.name": "encoder_unet",
+        "model.options.encoder": "resnet18",
+        "model.options.encoder_options.width": 8,
+        "model.options.widths": (8,) * 5,
+        "model.pretrained": str(path),
+    }
+    info = dataclasses.replace(data.info, image_shape=(64, 64, 3), mean=(0.5,) * 3, std=(1.0,) * 3)
+    state = make_setup(config(**unet), info).create_state()
+    assert_trees_equal(state.params["backbone"], variables["params"]["backbone"])
+    statistics = variables["batch_stats"]["backbone"]
+    assert_trees_equal(state.collections["batch_stats"]["backbone"], statistics)
+
+    gray = make_setup(config(**unet), dataclasses.replace(info, image_shape=(64, 64, 1),
+                      mean=(0.5,), std=(1.0,))).create_state()  # fmt: skip
+    stem = variables["params"]["backbone"]["stem_conv"]["kernel"].sum(axis=2, keepdims=True)
+    np.testing.assert_allclose(gray.params["backbone"]["stem_conv"]["kernel"], stem, rtol=1e-5)
+
+    with pytest.raises(UserError, match="encoder of its own"):
+        make_setup(config(**{"model.pretrained": str(path)}), info)
+    with pytest.raises(UserError, match="does not fit"):
+        wider = unet | {"model.options.encoder_options.width": 16}
+        make_setup(config(**wider), info).create_state()

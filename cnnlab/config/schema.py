@@ -19,8 +19,9 @@ class DataConfig:
     """Where examples come from, and in which form.
 
     Attributes:
-      name: `digits`, `folder:PATH`, or any image classification data set of TFDS; for segmentation
-        `digit_scenes`.
+      name: `digits`, `folder:PATH` (with `train/CLASS/*.png`), or any image classification data set
+        of TFDS; for segmentation `digit_scenes`, `folder:PATH` (with `images/` and `masks/`), or a
+        set of TFDS that has masks, e.g. `oxford_iiit_pet`. `launch.py list datasets` names more.
       image_size: height and width in pixels to resize to; unset keeps the set's own size.
       data_dir: where TFDS data sets lie; unset means TFDS's default, `~/tensorflow_datasets`.
       manual_dir: archives that TFDS should take instead of downloading them.

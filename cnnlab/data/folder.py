@@ -14,7 +14,8 @@ from cnnlab.data.image import EXTENSIONS, image_size_and_mode, read_image
 from cnnlab.data.source import ArraySource, Example, Source
 from cnnlab.errors import UserError
 
-_SPLITS = {"train": "train", "test": "test", "validation": "validation", "val": "validation"}
+# Names of folders, and of the splits that lie in them.
+SPLITS = {"train": "train", "test": "test", "validation": "validation", "val": "validation"}
 # ImageNet's customary size, for images that do not agree on one.
 _DEFAULT_SIZE = 224
 
@@ -63,33 +64,39 @@ def load_splits(
     """
     if not folder.is_dir():
         raise UserError(f"data.name=folder:{folder}: there is no such folder.")
-    parts = {_SPLITS[p.name]: p for p in _subfolders(folder) if p.name in _SPLITS}
+    parts = {SPLITS[p.name]: p for p in subfolders(folder) if p.name in SPLITS}
     if "train" not in parts:
         if parts:
             raise UserError(f"{folder} has {sorted(parts)} but no folder 'train' beside it.")
         parts = {"train": folder}
-    class_names = tuple(path.name for path in _subfolders(parts["train"]))
+    class_names = tuple(path.name for path in subfolders(parts["train"]))
+    if class_names == ("images", "masks"):
+        raise UserError(
+            f"{parts['train']} has images and masks, not one folder for each class: set "
+            "--config.task=segmentation to learn the masks."
+        )
     if not class_names:
         raise UserError(
             f"{parts['train']} has no folders of classes: put images into "
             f"{parts['train']}/CLASS/, one folder for each class."
         )
     files = {split: _files(path, class_names) for split, path in parts.items()}
-    shape = _shape([path for paths, _ in files.values() for path in paths], image_size)
+    shape = common_shape([path for paths, _ in files.values() for path in paths], image_size)
     splits: dict[str, Source] = {
         split: FolderSource(paths, labels, shape) for split, (paths, labels) in files.items()
     }
     return splits, class_names, shape
 
 
-def _subfolders(folder: Path) -> list[Path]:
+def subfolders(folder: Path) -> list[Path]:
+    """Folders in a folder, without hidden ones."""
     return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
 
 
 def _files(folder: Path, class_names: Sequence[str]) -> tuple[list[Path], np.ndarray]:
     """Image files of one split and their labels."""
     paths, labels = [], []
-    for path in _subfolders(folder):
+    for path in subfolders(folder):
         if path.name not in class_names:
             raise UserError(
                 f"{path} is a class that the training split does not have; it has "
@@ -113,7 +120,7 @@ def _files(folder: Path, class_names: Sequence[str]) -> tuple[list[Path], np.nda
     return paths, np.array(labels, np.int32)
 
 
-def _shape(paths: Sequence[Path], image_size: int | None) -> tuple[int, int, int]:
+def common_shape(paths: Sequence[Path], image_size: int | None) -> tuple[int, int, int]:
     """Common shape; reads every file's header, so that a broken one is named before training."""
     with ThreadPoolExecutor() as pool:
         found = list(pool.map(image_size_and_mode, paths))

@@ -11,7 +11,7 @@ EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif"
                         ".pgm"})  # fmt: skip
 
 # What PIL raises on broken files, depending on where they are broken.
-_UNREADABLE = (
+UNREADABLE = (
     UnidentifiedImageError,
     OSError,
     SyntaxError,
@@ -20,7 +20,8 @@ _UNREADABLE = (
 )
 
 
-def _unreadable(path: str | Path) -> str:
+def unreadable(path: str | Path) -> str:
+    """What to say of a file on which one of `UNREADABLE` was raised."""
     return f"'{path}' cannot be read as an image: it is corrupt, or no image."
 
 
@@ -39,8 +40,8 @@ def open_image(path: str | Path) -> Image.Image:
         raise UserError(f"There is no image '{path}'.") from error
     except IsADirectoryError as error:
         raise UserError(f"'{path}' is a folder, and should be an image.") from error
-    except _UNREADABLE as error:
-        raise UserError(_unreadable(path)) from error
+    except UNREADABLE as error:
+        raise UserError(unreadable(path)) from error
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I"):  # 16 or 32 bits; PIL's own conversion would clip at 255
         pixels = np.asarray(image).astype(np.float64)
@@ -64,8 +65,8 @@ def image_size_and_mode(path: str | Path) -> tuple[tuple[int, int], str]:
         with Image.open(path) as image:
             size, mode = image.size, image.mode
             turned = image.getexif().get(ExifTags.Base.Orientation, 1) >= 5
-    except _UNREADABLE as error:
-        raise UserError(_unreadable(path)) from error
+    except UNREADABLE as error:
+        raise UserError(unreadable(path)) from error
     gray = mode in ("1", "L") or mode.startswith("I")
     return (size[::-1] if turned else size), "L" if gray else "RGB"
 
@@ -82,6 +83,13 @@ def fit_image(image: Image.Image, shape: tuple[int, int, int]) -> np.ndarray:
         image = ImageOps.fit(image, (width, height), Image.Resampling.BICUBIC)
     pixels = np.asarray(image)
     return pixels[:, :, None] if channels == 1 else pixels
+
+
+def fit_array(pixels: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
+    """Brings uint8 pixels [h, w, 1 or 3] to [height, width, channels], as `fit_image` does."""
+    if pixels.shape == shape:
+        return pixels
+    return fit_image(Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels), shape)
 
 
 def read_image(path: str | Path, shape: tuple[int, int, int]) -> np.ndarray:

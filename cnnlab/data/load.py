@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cnnlab.data import digit_scenes, digits, folder, tfds
+from cnnlab.data import digit_scenes, digits, folder, mask_folder, tfds, tfds_masks
 from cnnlab.data.cache import MAX_BYTES
 from cnnlab.data.source import ArraySource, Dataset, DatasetInfo, Source, take
 from cnnlab.data.split import random_split, stratified_sample, stratified_split
@@ -26,7 +26,7 @@ def load(
     validation_fraction: float = 0.1,
     train_examples_per_class: int | None = None,
 ) -> Dataset:
-    """Loads `digits`, `digit_scenes`, `folder:PATH`, or an image classification data set of TFDS.
+    """Loads `digits`, `digit_scenes`, `folder:PATH`, or an image data set of TFDS.
 
     Sets that decode to at most 1 GiB are held in memory; others are decoded as they are read.
 
@@ -47,19 +47,23 @@ def load(
     (1295, 28, 28, 1)
 
     Raises:
-      UserError: an unknown name, or data that cannot be had or read.
+      UserError: an unknown name, a set that does not serve the task, or data that cannot be had or
+        read.
     """
     splits: dict[str, Source]
-    if (name == "digit_scenes") != (task == "segmentation"):
-        raise UserError(
-            f"data.name={name} does not serve task={task}: of the data sets, digit_scenes is for "
-            "segmentation and all others are for classification."
-        )
+    masks = task == "segmentation"
     if name == "digit_scenes":
+        if not masks:
+            raise UserError(
+                "data.name=digit_scenes has a label for each pixel and none for the image: set "
+                "task=segmentation, or take another set, e.g. digits."
+            )
         splits = digit_scenes.load_splits(image_size)
         class_names = digit_scenes.CLASS_NAMES
         shape = splits["train"][0]["image"].shape
     elif name == "digits":
+        if masks:
+            raise UserError(tfds_masks.no_masks(name))
         splits = dict(digits.load_splits(image_size))
         class_names = digits.CLASS_NAMES
         shape = splits["train"].images.shape[1:]
@@ -67,11 +71,15 @@ def load(
         if name == _FOLDER:
             raise UserError("data.name=folder: lacks its path: folder:PATH.")
         path = Path(name.removeprefix(_FOLDER)).expanduser()
-        splits, class_names, shape = folder.load_splits(path, image_size)
-        if sum(map(len, splits.values())) * math.prod(shape) <= MAX_BYTES:
+        kind = mask_folder if masks else folder
+        splits, class_names, shape = kind.load_splits(path, image_size)
+        example_size = math.prod(shape) + (shape[0] * shape[1] if masks else 0)
+        if sum(map(len, splits.values())) * example_size <= MAX_BYTES:
             splits = {split: source.decode() for split, source in splits.items()}
     else:
-        splits, class_names, shape = tfds.load_splits(name, image_size, data_dir, manual_dir)
+        splits, class_names, shape = tfds.load_splits(
+            name, image_size, data_dir, manual_dir, masks=masks
+        )
     for split, source in splits.items():
         _check_labels(name, split, source, class_names)
     splits = _with_held_out(name, splits, class_names, validation_fraction)
@@ -92,12 +100,21 @@ def load(
 
 def list_datasets() -> dict[str, str]:
     """Names that `load` takes, each with a line about it; TFDS has more of its kind."""
-    return {
+    lines = {
         "digits": "1,797 handwritten digits, 8x8 gray resized to 28x28; embedded, no download",
-        "digit_scenes": "2,500 scenes of these digits over clutter, 64x64 gray; for segmentation",
-        "folder:PATH": "your own images, as PATH/train/CLASS/*.png",
+        "digit_scenes": "2,500 scenes of these digits over clutter, 64x64 gray; embedded",
+        "folder:PATH": "your own images, as PATH/train/CLASS/*.png, or PATH/images and PATH/masks",
         **tfds.KNOWN,
     }
+    return {name: f"{line} ({', '.join(_tasks(name))})" for name, line in lines.items()}
+
+
+def _tasks(name: str) -> tuple[str, ...]:
+    """The tasks that a listed data set serves."""
+    if name in ("folder:PATH", "oxford_iiit_pet"):
+        return "classification", "segmentation"
+    segmentation = name == "digit_scenes" or name in tfds_masks.KNOWN
+    return ("segmentation",) if segmentation else ("classification",)
 
 
 def _labels(source: Source) -> np.ndarray | None:

@@ -1,4 +1,4 @@
-"""Image classification data sets of TensorFlow Datasets, read without TensorFlow.
+"""Image data sets of TensorFlow Datasets, read without TensorFlow.
 
 A set is prepared once, as array_record files; reading them needs no TensorFlow. Preparing may: TFDS
 unpacks archives through it.
@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
+from cnnlab.data import tfds_masks
 from cnnlab.data.cache import MAX_BYTES, cached
-from cnnlab.data.image import fit_image
+from cnnlab.data.image import fit_array
 from cnnlab.data.source import ArraySource, Example, Source
 from cnnlab.errors import UserError, did_you_mean
 
@@ -29,12 +29,14 @@ KNOWN = {
     "cats_vs_dogs": "23,262 photographs of pets, 2 classes",
     "tf_flowers": "3,670 photographs of flowers, 5 classes",
     "oxford_flowers102": "8,189 photographs of flowers, 102 classes",
-    "oxford_iiit_pet": "7,349 photographs of pets, 37 breeds",
+    "oxford_iiit_pet": "7,349 photographs of pets, 37 breeds, or pet, background and border",
     "food101": "101,000 photographs of dishes, 101 classes",
     "eurosat": "27,000 satellite images, 64x64, 10 classes",
     "stl10": "13,000 labelled photographs, 96x96, 10 classes",
     "imagenette": "13,394 photographs, ten easy classes of ImageNet",
     "imagenet2012": "1.3 million photographs, 1,000 classes; needs --manual_dir",
+    "scene_parse150": "22,210 photographs of places, masks of 150 classes",
+    "cityscapes": "3,475 photographs of streets, masks of 19 classes; needs --manual_dir",
 }
 _DEFAULT_SIZE = 224
 # TFDS's names of a held-out split with labels, in order of preference for the test split.
@@ -66,10 +68,7 @@ class TfdsSource:
                 f"Example {index} has the label {label}, and {self._num_classes} classes allow 0 "
                 f"to {self._num_classes - 1}."
             )
-        if image.shape != self._shape:
-            pixels = image[..., 0] if image.shape[-1] == 1 else image
-            image = fit_image(Image.fromarray(pixels), self._shape)
-        return {"image": image, "label": np.int32(label)}
+        return {"image": fit_array(image, self._shape), "label": np.int32(label)}
 
     def decode(self) -> ArraySource:
         """All of them, in memory."""
@@ -82,17 +81,23 @@ class TfdsSource:
 
 
 def load_splits(
-    name: str, image_size: int | None, data_dir: str | None, manual_dir: str | None
+    name: str,
+    image_size: int | None,
+    data_dir: str | None,
+    manual_dir: str | None,
+    *,
+    masks: bool = False,
 ) -> tuple[dict[str, Source], tuple[str, ...], tuple[int, int, int]]:
     """Splits, classes and image shape of a data set, which is prepared if it is not yet.
 
-    A set without a test split gives its validation split as one.
+    A set without a test split gives its validation split as one. With `masks`, labels are maps.
 
     Raises:
-      UserError: an unknown name, not an image classification set, or one that cannot be prepared.
+      UserError: an unknown name, a set without labels of that kind, or one that cannot be prepared.
     """
     builder = _builder(name, data_dir)
-    image_key, label_key = _keys(name, builder)
+    keys = tfds_masks.image_and_mask_keys if masks else _keys
+    image_key, label_key = keys(name, builder)
     if not builder.is_prepared():
         prepare(name, data_dir, manual_dir)
         builder = _builder(name, data_dir)
@@ -101,7 +106,8 @@ def load_splits(
     if image_size is not None or height is None or width is None:
         height = width = image_size or _DEFAULT_SIZE
     shape = (height, width, channels or 3)
-    class_names = tuple(features[label_key].names)
+    values = tfds_masks.mask_values(name, builder, label_key) if masks else None
+    class_names = values.names if masks else tuple(features[label_key].names)
     available = builder.info.splits
     splits = {"train": "train"}
     for split in _TEST_SPLITS:
@@ -112,15 +118,19 @@ def load_splits(
     if "train" not in available:
         raise UserError(f"data.name={name}: it has no training split, only {sorted(available)}.")
 
-    def source(split: str) -> TfdsSource:
+    def source(split: str) -> TfdsSource | tfds_masks.TfdsMaskSource:
         records = builder.as_data_source(split=split)
+        if masks:
+            return tfds_masks.TfdsMaskSource(records, image_key, label_key, shape, values)
         return TfdsSource(records, image_key, label_key, shape, len(class_names))
 
     sources = {ours: source(theirs) for ours, theirs in splits.items()}
-    size = sum(map(len, sources.values())) * math.prod(shape)
-    if size > MAX_BYTES:
+    example_size = math.prod(shape) + (shape[0] * shape[1] if masks else 0)
+    if sum(map(len, sources.values())) * example_size > MAX_BYTES:
         return sources, class_names, shape
     key = f"tfds {builder.data_path} {builder.version} {shape} {sorted(splits.items())}"
+    if masks:
+        key += f" {label_key} {values}"
     decoded = cached(key, lambda: {split: s.decode() for split, s in sources.items()})
     return dict(decoded), class_names, shape
 
@@ -187,10 +197,10 @@ def _builder(name: str, data_dir: str | None) -> object:
     known = tfds.list_builders(with_community_datasets=False)
     plain = name.split(":")[0].split("/")[0]
     if plain not in known:
-        hint = did_you_mean(plain, [*KNOWN, "digits"])
+        hint = did_you_mean(plain, [*KNOWN, "digits", "digit_scenes"])
         raise UserError(
-            f"Unknown data set '{name}': it is neither 'digits', nor 'folder:PATH', nor a set of "
-            f"TFDS.{hint}"
+            f"Unknown data set '{name}': it is neither 'digits', nor 'digit_scenes', nor "
+            f"'folder:PATH', nor a set of TFDS.{hint}"
         )
     try:
         return tfds.builder(name, data_dir=data_dir, file_format="array_record")

@@ -31,7 +31,15 @@ from cnnlab.models import (
     vgg,
 )
 from cnnlab.models.network import Network
-from cnnlab.models.segmentation import encoder_unet, fcn, unet
+from cnnlab.models.segmentation import (
+    attention_unet,
+    encoder_unet,
+    fcn,
+    r2_unet,
+    u2net,
+    unet,
+    unetplusplus,
+)
 
 _CLASSIFICATION: tuple[ModuleType, ...] = (
     mlp,
@@ -51,7 +59,15 @@ _CLASSIFICATION: tuple[ModuleType, ...] = (
     mobilenet_v3,
     efficientnet,
 )
-_SEGMENTATION: tuple[ModuleType, ...] = (unet, encoder_unet, fcn)
+_SEGMENTATION: tuple[ModuleType, ...] = (
+    unet,
+    encoder_unet,
+    fcn,
+    unetplusplus,
+    attention_unet,
+    r2_unet,
+    u2net,
+)
 
 _FAMILIES = {"classification": _CLASSIFICATION, "segmentation": _SEGMENTATION}
 _VARIANTS = {

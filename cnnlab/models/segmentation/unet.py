@@ -35,6 +35,7 @@ class UNetEncoder(nn.Module):
       activation: after each convolution.
       padding: pixels on each side; None keeps the size.
       dropout_rate: after the last two levels, as the paper's text has it.
+      use_bias: of the convolutions; None gives them one only where no norm follows.
     """
 
     widths: Sequence[int]
@@ -43,6 +44,7 @@ class UNetEncoder(nn.Module):
     padding: int | None = None
     dropout_rate: float = 0.0
     dtype: jnp.dtype = jnp.float32
+    use_bias: bool | None = None
 
     @property
     def strides(self) -> tuple[int, ...]:
@@ -60,6 +62,7 @@ class UNetEncoder(nn.Module):
                 norm=norm,
                 activation=make_activation(self.activation),
                 padding=self.padding,
+                use_bias=self.use_bias,
                 dtype=self.dtype,
                 name=f"level{level}",
             )(x)

@@ -28,9 +28,18 @@ COUNTS = {
     ),
     "fcn16s": Count((64, 64, 3), 21, 134_364_410, "fcn32s, a 512-channel score, 4x4x21x21"),
     "fcn8s": Count((64, 64, 3), 21, 134_382_239, "fcn16s, a 512-channel score, 4x4x21x21"),
+    "unetplusplus": Count((64, 64, 3), 2, 9_163_362, "NITR098/Awesome-U-Net, NestedUNet"),
+    "attention_unet": Count((64, 64, 3), 2, 34_878_638, "NITR098/Awesome-U-Net, AttU_Net"),
+    "r2_unet": Count((64, 64, 3), 2, 39_091_458, "NITR098/Awesome-U-Net, R2U_Net, t=2"),
+    "r2_attention_unet": Count(
+        (64, 64, 3), 2, 39_442_990, "NITR098/Awesome-U-Net, R2AttU_Net, t=2"
+    ),
+    "u2net": Count((64, 64, 3), 1, 44_009_869, "xuebinqin/U-2-Net, U2NET(3, 1)"),
+    "u2net_lite": Count((64, 64, 3), 1, 1_131_181, "xuebinqin/U-2-Net, U2NETP(3, 1)"),
 }
 
 _SMP = "segmentation_models_pytorch 0.6.0, Unet"
+_NESTED = "NITR098/Awesome-U-Net, NestedUNet, deep supervision"
 OTHER_COUNTS = [
     ("encoder_unet", Count((64, 64, 3), 1, 32_521_105, _SMP, {"encoder": "resnet50"})),
     ("encoder_unet", Count((64, 64, 3), 1, 23_756_689, _SMP, {"encoder": "vgg16_bn"})),
@@ -38,6 +47,13 @@ OTHER_COUNTS = [
     ("unet", Count((64, 64, 1), 2, 7_759_554, "fig. 1 at half the width", {"width": 32})),
     ("unet", Count((64, 64, 1), 2, 1_940_834, "fig. 1 at a quarter", {"width": 16})),
     ("unet", Count((64, 64, 3), 2, 31_031_810, "fig. 1, three channels")),
+    ("unet_bn", Count((64, 64, 3), 1, 7_763_041, "mateuszbuda, UNet(3, 1)", {"width": 32})),
+    ("unetplusplus", Count((64, 64, 3), 2, 9_163_560, _NESTED, {"deep_supervision": True})),
+    ("unetplusplus", Count((64, 64, 3), 1, 36_629_633, "bigmb, NestedUNet", {"width": 64})),
+    ("attention_unet", Count((64, 64, 3), 1, 34_878_573, "bigmb, AttU_Net")),
+    ("attention_unet", Count((64, 64, 1), 2, 34_877_486, "NITR098/Awesome-U-Net, AttU_Net")),
+    ("r2_unet", Count((64, 64, 3), 1, 39_091_393, "bigmb, R2U_Net")),
+    ("r2_attention_unet", Count((64, 64, 3), 1, 39_442_925, "bigmb, R2AttU_Net")),
 ]
 
 # The smallest form of each family that still has all of its parts, for tests that compute.
@@ -58,5 +74,18 @@ SMALL = {
             "hidden": (),
         }
         for name in ("fcn32s", "fcn16s", "fcn8s")
+    },
+    "unetplusplus": {"width": 4, "levels": 3, "deep_supervision": True},
+    "attention_unet": {"width": 4, "levels": 3, "deep_supervision": True},
+    "r2_unet": {"width": 4, "levels": 2},
+    "r2_attention_unet": {"width": 4, "levels": 2, "steps": 1},
+    **{
+        name: {
+            "widths": (4, 6, 6, 6),
+            "mid_widths": (2, 2, 4, 4),
+            "decoder_mid_widths": (2, 2, 4),
+            "heights": (4, 3),
+        }
+        for name in ("u2net", "u2net_lite")
     },
 }

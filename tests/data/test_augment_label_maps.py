@@ -78,3 +78,61 @@ def test_the_elastic_field_has_the_spread_that_was_asked_for():
     assert inside.std() == pytest.approx(2.0, rel=0.15)
     # Smooth: neighbours move nearly alike.
     assert np.abs(np.diff(inside, axis=1)).mean() < 0.5
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"flip": True},
+        {"flip_vertical": True},
+        {"pad_crop": 5},
+        {"pad_crop": 5, "pad_mode": "reflect"},
+        {"pad_crop": 5, "flip": True, "flip_vertical": True},
+    ],
+)
+def test_whole_pixels_stay_together_exactly(fields):
+    result = augmented(**fields)
+    label, image = np.asarray(result["label"]), np.asarray(result["image"])[..., 0] * 255 / 60
+    np.testing.assert_allclose(image[label != IGNORE], label[label != IGNORE], atol=1e-4)
+    np.testing.assert_array_equal(image[label == IGNORE], 0.0)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"rotate_degrees": 40.0},
+        {"translate": 0.15},
+        {"scale": 0.4},
+        {"shear_degrees": 25.0},
+        {"random_resized_crop": True, "crop_scale": (0.4, 0.9)},
+        {"elastic_alpha": 3.0, "elastic_sigma": 6.0},
+    ],
+    ids=lambda fields: next(iter(fields)),
+)
+def test_interpolated_images_are_not_shifted_against_their_labels(fields):
+    """A disk's center of mass: half a pixel between the two would show, over many images.
+
+    In a single one, the nearest pixel may lie half a pixel off, and off alike all over the image.
+    """
+    y, x = np.mgrid[:64, :64]
+    label = np.stack([(y - 30) ** 2 + (x - 36) ** 2 < r**2 for r in (8, 10, 12, 14) * 12])
+    batch = {"image": (label * 255).astype(np.uint8)[..., None], "label": label.astype(np.uint8)}
+    augment = make_augment(AugmentConfig(**fields), num_classes=2, mean=(0.0,), std=(1.0,))
+    result = jax.jit(augment)(jax.random.key(2), batch)
+    moved, image = np.asarray(result["label"]) > 0, np.asarray(result["image"])[..., 0]
+    assert (moved != label).mean() > 0.005, "nothing moved"
+    for axis in (y, x):
+        found, expected = ((m * axis).sum((1, 2)) / m.sum((1, 2)) for m in (moved, image))
+        assert np.abs(found - expected).max() < 0.75
+        assert abs((found - expected).mean()) < 0.15
+    # Beyond the edge of a disk the two agree.
+    assert ((image > 0.5) != moved).mean() < 0.015
+
+
+def test_every_image_of_a_batch_has_a_draw_of_its_own():
+    for fields in ({"elastic_alpha": 3.0}, {"rotate_degrees": 30.0}, {"pad_crop": 6}):
+        one = batch()["label"][:1]
+        same = {"image": np.repeat(one, 6, 0)[..., None], "label": np.repeat(one, 6, 0)}
+        augment = make_augment(AugmentConfig(**fields), num_classes=4, mean=(0.0,), std=(1.0,))
+        labels = np.asarray(augment(jax.random.key(0), same)["label"])
+        assert len(np.unique(labels.reshape(6, -1), axis=0)) > 3

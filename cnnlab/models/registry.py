@@ -36,6 +36,8 @@ from cnnlab.models.segmentation import (
     encoder_unet,
     fcn,
     r2_unet,
+    resunet,
+    resunetplusplus,
     u2net,
     unet,
     unetplusplus,
@@ -67,6 +69,8 @@ _SEGMENTATION: tuple[ModuleType, ...] = (
     attention_unet,
     r2_unet,
     u2net,
+    resunet,
+    resunetplusplus,
 )
 
 _FAMILIES = {"classification": _CLASSIFICATION, "segmentation": _SEGMENTATION}

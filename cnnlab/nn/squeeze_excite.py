@@ -15,19 +15,28 @@ class SqueezeExcite(nn.Module):
       hidden: width between the two layers.
       activation: after the first.
       gate: after the second; maps to [0, 1].
+      use_bias: whether the layers have biases.
     """
 
     hidden: int
     activation: Activation = nn.relu
     gate: Activation = nn.sigmoid
     dtype: jnp.dtype = jnp.float32
+    use_bias: bool = True
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps [batch, height, width, c] to the same shape."""
 
         def layer(features: int, name: str) -> nn.Conv:
-            return nn.Conv(features, (1, 1), kernel_init=he_init, dtype=self.dtype, name=name)
+            return nn.Conv(
+                features,
+                (1, 1),
+                use_bias=self.use_bias,
+                kernel_init=he_init,
+                dtype=self.dtype,
+                name=name,
+            )
 
         y = self.activation(layer(self.hidden, "reduce")(x.mean(axis=(1, 2), keepdims=True)))
         return x * self.gate(layer(x.shape[-1], "expand")(y))

@@ -36,10 +36,13 @@ COUNTS = {
     ),
     "u2net": Count((64, 64, 3), 1, 44_009_869, "xuebinqin/U-2-Net, U2NET(3, 1)"),
     "u2net_lite": Count((64, 64, 3), 1, 1_131_181, "xuebinqin/U-2-Net, U2NETP(3, 1)"),
+    "resunet": Count((64, 64, 3), 2, 13_043_074, "NITR098/Awesome-U-Net, ResUnet"),
+    "resunetplusplus": Count((64, 64, 3), 1, 4_062_993, "DebeshJha/ResUNetPlusPlus"),
 }
 
 _SMP = "segmentation_models_pytorch 0.6.0, Unet"
 _NESTED = "NITR098/Awesome-U-Net, NestedUNet, deep supervision"
+_ZHANG = {"shortcut_kernel": 1, "upsample": "nearest"}
 OTHER_COUNTS = [
     ("encoder_unet", Count((64, 64, 3), 1, 32_521_105, _SMP, {"encoder": "resnet50"})),
     ("encoder_unet", Count((64, 64, 3), 1, 23_756_689, _SMP, {"encoder": "vgg16_bn"})),
@@ -54,6 +57,8 @@ OTHER_COUNTS = [
     ("attention_unet", Count((64, 64, 1), 2, 34_877_486, "NITR098/Awesome-U-Net, AttU_Net")),
     ("r2_unet", Count((64, 64, 3), 1, 39_091_393, "bigmb, R2U_Net")),
     ("r2_attention_unet", Count((64, 64, 3), 1, 39_442_925, "bigmb, R2AttU_Net")),
+    ("resunet", Count((64, 64, 3), 1, 13_043_009, "rishikksh20/ResUnet, ResUnet(3)")),
+    ("resunet", Count((64, 64, 3), 1, 8_223_681, "Zhang et al. 2018, fig. 1 and table I", _ZHANG)),
 ]
 
 # The smallest form of each family that still has all of its parts, for tests that compute.
@@ -81,11 +86,13 @@ SMALL = {
     "r2_attention_unet": {"width": 4, "levels": 2, "steps": 1},
     **{
         name: {
-            "widths": (4, 6, 6, 6),
-            "mid_widths": (2, 2, 4, 4),
-            "decoder_mid_widths": (2, 2, 4),
-            "heights": (4, 3),
+            "widths": (4, 6, 6),
+            "mid_widths": (2, 3, 4),
+            "decoder_mid_widths": (2, 4),
+            "heights": (3,),
         }
         for name in ("u2net", "u2net_lite")
     },
+    "resunet": {"width": 4, "levels": 3},
+    "resunetplusplus": {"width": 4, "levels": 2},
 }

@@ -41,6 +41,7 @@ from cnnlab.models.segmentation import (
     u2net,
     unet,
     unetplusplus,
+    unext,
 )
 
 _CLASSIFICATION: tuple[ModuleType, ...] = (
@@ -71,6 +72,7 @@ _SEGMENTATION: tuple[ModuleType, ...] = (
     u2net,
     resunet,
     resunetplusplus,
+    unext,
 )
 
 _FAMILIES = {"classification": _CLASSIFICATION, "segmentation": _SEGMENTATION}

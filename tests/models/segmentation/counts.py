@@ -38,6 +38,8 @@ COUNTS = {
     "u2net_lite": Count((64, 64, 3), 1, 1_131_181, "xuebinqin/U-2-Net, U2NETP(3, 1)"),
     "resunet": Count((64, 64, 3), 2, 13_043_074, "NITR098/Awesome-U-Net, ResUnet"),
     "resunetplusplus": Count((64, 64, 3), 1, 4_062_993, "DebeshJha/ResUNetPlusPlus"),
+    "unext": Count((64, 64, 3), 1, 1_471_921, "jeya-maria-jose/UNeXt-pytorch, UNext(1)"),
+    "unext_s": Count((64, 64, 3), 1, 253_561, "jeya-maria-jose/UNeXt-pytorch, UNext_S(1)"),
 }
 
 _SMP = "segmentation_models_pytorch 0.6.0, Unet"
@@ -95,4 +97,6 @@ SMALL = {
     },
     "resunet": {"width": 4, "levels": 3},
     "resunetplusplus": {"width": 4, "levels": 2},
+    "unext": {"widths": (4, 4, 6, 7, 8)},
+    "unext_s": {"widths": (4, 4, 6, 7, 8)},
 }

@@ -1,4 +1,10 @@
-"""FCN-32s on the scenes of `unet_digit_scenes`, for comparison: the same budget, without skips."""
+"""FCN-32s on the scenes of `unet_digit_scenes`, for comparison: the same budget, without skips.
+
+Mean IoU 7.76 % (seed 0): it calls everything background. A stride of 32 leaves of 48 pixels a map
+of one, from which no place of a digit can be read; the paper's images were 500 pixels wide.
+
+    python launch.py train --config=fcn32s_digit_scenes
+"""
 
 import dataclasses
 

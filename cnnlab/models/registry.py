@@ -33,13 +33,17 @@ from cnnlab.models import (
 from cnnlab.models.network import Network
 from cnnlab.models.segmentation import (
     attention_unet,
+    double_unet,
     encoder_unet,
     fcn,
+    multiresunet,
     r2_unet,
     resunet,
     resunetplusplus,
+    swin_unet,
     u2net,
     unet,
+    unet3plus,
     unetplusplus,
     unext,
 )
@@ -73,6 +77,10 @@ _SEGMENTATION: tuple[ModuleType, ...] = (
     resunet,
     resunetplusplus,
     unext,
+    unet3plus,
+    multiresunet,
+    double_unet,
+    swin_unet,
 )
 
 _FAMILIES = {"classification": _CLASSIFICATION, "segmentation": _SEGMENTATION}

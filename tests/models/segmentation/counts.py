@@ -40,11 +40,21 @@ COUNTS = {
     "resunetplusplus": Count((64, 64, 3), 1, 4_062_993, "DebeshJha/ResUNetPlusPlus"),
     "unext": Count((64, 64, 3), 1, 1_471_921, "jeya-maria-jose/UNeXt-pytorch, UNext(1)"),
     "unext_s": Count((64, 64, 3), 1, 253_561, "jeya-maria-jose/UNeXt-pytorch, UNext_S(1)"),
+    "unet3plus": Count((64, 64, 3), 1, 26_971_777, "ZJUGiveLab/UNet-Version, UNet_3Plus"),
+    "multiresunet": Count((64, 64, 3), 1, 7_238_228, "nibtehaz/MultiResUNet, Keras, trainable"),
+    "double_unet": Count((64, 64, 3), 1, 29_288_886, "DebeshJha/2020-CBMS-DoubleU-Net, PyTorch"),
+        (224, 224, 3), 9, 105_277_081, "NITR098/Awesome-U-Net, R50-ViT-B_16 at 224"
+    ),
+    "swin_unet": Count(
+        (224, 224, 3), 9, 27_168_900, "HuCaoFighting/Swin-Unet, SwinTransformerSys, tiny"
+    ),
 }
 
 _SMP = "segmentation_models_pytorch 0.6.0, Unet"
 _NESTED = "NITR098/Awesome-U-Net, NestedUNet, deep supervision"
 _ZHANG = {"shortcut_kernel": 1, "upsample": "nearest"}
+_DEEP = {"deep_supervision": True}
+_GUIDED = {"deep_supervision": True, "classification_guided": True}
 OTHER_COUNTS = [
     ("encoder_unet", Count((64, 64, 3), 1, 32_521_105, _SMP, {"encoder": "resnet50"})),
     ("encoder_unet", Count((64, 64, 3), 1, 23_756_689, _SMP, {"encoder": "vgg16_bn"})),
@@ -53,7 +63,7 @@ OTHER_COUNTS = [
     ("unet", Count((64, 64, 1), 2, 1_940_834, "fig. 1 at a quarter", {"width": 16})),
     ("unet", Count((64, 64, 3), 2, 31_031_810, "fig. 1, three channels")),
     ("unet_bn", Count((64, 64, 3), 1, 7_763_041, "mateuszbuda, UNet(3, 1)", {"width": 32})),
-    ("unetplusplus", Count((64, 64, 3), 2, 9_163_560, _NESTED, {"deep_supervision": True})),
+    ("unetplusplus", Count((64, 64, 3), 2, 9_163_560, _NESTED, _DEEP)),
     ("unetplusplus", Count((64, 64, 3), 1, 36_629_633, "bigmb, NestedUNet", {"width": 64})),
     ("attention_unet", Count((64, 64, 3), 1, 34_878_573, "bigmb, AttU_Net")),
     ("attention_unet", Count((64, 64, 1), 2, 34_877_486, "NITR098/Awesome-U-Net, AttU_Net")),
@@ -61,6 +71,10 @@ OTHER_COUNTS = [
     ("r2_attention_unet", Count((64, 64, 3), 1, 39_442_925, "bigmb, R2AttU_Net")),
     ("resunet", Count((64, 64, 3), 1, 13_043_009, "rishikksh20/ResUnet, ResUnet(3)")),
     ("resunet", Count((64, 64, 3), 1, 8_223_681, "Zhang et al. 2018, fig. 1 and table I", _ZHANG)),
+    ("unet3plus", Count((64, 64, 3), 1, 26_989_637, "ZJUGiveLab, UNet_3Plus_DeepSup", _DEEP)),
+    ("unet3plus", Count((64, 64, 3), 1, 26_991_687, "ZJUGiveLab, UNet_3Plus_DeepSup_CGM", _GUIDED)),
+    ("multiresunet", Count((64, 64, 1), 1, 7_237_982, "nibtehaz/MultiResUNet, Keras, trainable")),
+    ("swin_unet", Count((100, 60, 3), 9, 27_168_900, "the same at another size, padded")),
 ]
 
 # The smallest form of each family that still has all of its parts, for tests that compute.
@@ -99,4 +113,17 @@ SMALL = {
     "resunetplusplus": {"width": 4, "levels": 2},
     "unext": {"widths": (4, 4, 6, 7, 8)},
     "unext_s": {"widths": (4, 4, 6, 7, 8)},
+    "unet3plus": {
+        "width": 4,
+        "levels": 3,
+        "deep_supervision": True,
+        "classification_guided": True,
+    },
+    "multiresunet": {"width": 4, "levels": 2},
+    "double_unet": {
+        "encoder_options": {"width": 4, "stage_sizes": (1, 1, 1)},
+        "width": 4,
+        "pyramid_width": 4,
+    },
+    "swin_unet": {"width": 8, "depths": (2, 1), "heads": (1, 2), "patch_size": 2, "window": 3},
 }

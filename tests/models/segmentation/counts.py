@@ -43,11 +43,6 @@ COUNTS = {
     "unet3plus": Count((64, 64, 3), 1, 26_971_777, "ZJUGiveLab/UNet-Version, UNet_3Plus"),
     "multiresunet": Count((64, 64, 3), 1, 7_238_228, "nibtehaz/MultiResUNet, Keras, trainable"),
     "double_unet": Count((64, 64, 3), 1, 29_288_886, "DebeshJha/2020-CBMS-DoubleU-Net, PyTorch"),
-        (224, 224, 3), 9, 105_277_081, "NITR098/Awesome-U-Net, R50-ViT-B_16 at 224"
-    ),
-    "swin_unet": Count(
-        (224, 224, 3), 9, 27_168_900, "HuCaoFighting/Swin-Unet, SwinTransformerSys, tiny"
-    ),
 }
 
 _SMP = "segmentation_models_pytorch 0.6.0, Unet"

@@ -40,7 +40,6 @@ from cnnlab.models.segmentation import (
     r2_unet,
     resunet,
     resunetplusplus,
-    swin_unet,
     u2net,
     unet,
     unet3plus,
@@ -80,7 +79,6 @@ _SEGMENTATION: tuple[ModuleType, ...] = (
     unet3plus,
     multiresunet,
     double_unet,
-    swin_unet,
 )
 
 _FAMILIES = {"classification": _CLASSIFICATION, "segmentation": _SEGMENTATION}

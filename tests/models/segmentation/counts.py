@@ -69,7 +69,6 @@ OTHER_COUNTS = [
     ("unet3plus", Count((64, 64, 3), 1, 26_989_637, "ZJUGiveLab, UNet_3Plus_DeepSup", _DEEP)),
     ("unet3plus", Count((64, 64, 3), 1, 26_991_687, "ZJUGiveLab, UNet_3Plus_DeepSup_CGM", _GUIDED)),
     ("multiresunet", Count((64, 64, 1), 1, 7_237_982, "nibtehaz/MultiResUNet, Keras, trainable")),
-    ("swin_unet", Count((100, 60, 3), 9, 27_168_900, "the same at another size, padded")),
 ]
 
 # The smallest form of each family that still has all of its parts, for tests that compute.
@@ -120,5 +119,4 @@ SMALL = {
         "width": 4,
         "pyramid_width": 4,
     },
-    "swin_unet": {"width": 8, "depths": (2, 1), "heads": (1, 2), "patch_size": 2, "window": 3},
 }

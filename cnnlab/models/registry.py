@@ -40,6 +40,8 @@ from cnnlab.models.segmentation import (
     r2_unet,
     resunet,
     resunetplusplus,
+    swin_unet,
+    transunet,
     u2net,
     unet,
     unet3plus,
@@ -79,6 +81,8 @@ _SEGMENTATION: tuple[ModuleType, ...] = (
     unet3plus,
     multiresunet,
     double_unet,
+    transunet,
+    swin_unet,
 )
 
 _FAMILIES = {"classification": _CLASSIFICATION, "segmentation": _SEGMENTATION}

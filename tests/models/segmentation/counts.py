@@ -43,6 +43,10 @@ COUNTS = {
     "unet3plus": Count((64, 64, 3), 1, 26_971_777, "ZJUGiveLab/UNet-Version, UNet_3Plus"),
     "multiresunet": Count((64, 64, 3), 1, 7_238_228, "nibtehaz/MultiResUNet, Keras, trainable"),
     "double_unet": Count((64, 64, 3), 1, 29_288_886, "DebeshJha/2020-CBMS-DoubleU-Net, PyTorch"),
+    "transunet": Count((224, 224, 3), 9, 105_277_081, "NITR098/Awesome-U-Net, R50-ViT-B_16 at 224"),
+    "swin_unet": Count(
+        (224, 224, 3), 9, 27_168_900, "HuCaoFighting/Swin-Unet, SwinTransformerSys, tiny"
+    ),
 }
 
 _SMP = "segmentation_models_pytorch 0.6.0, Unet"
@@ -69,6 +73,9 @@ OTHER_COUNTS = [
     ("unet3plus", Count((64, 64, 3), 1, 26_989_637, "ZJUGiveLab, UNet_3Plus_DeepSup", _DEEP)),
     ("unet3plus", Count((64, 64, 3), 1, 26_991_687, "ZJUGiveLab, UNet_3Plus_DeepSup_CGM", _GUIDED)),
     ("multiresunet", Count((64, 64, 1), 1, 7_237_982, "nibtehaz/MultiResUNet, Keras, trainable")),
+    ("transunet", Count((224, 224, 3), 2, 105_276_066, "NITR098/Awesome-U-Net, R50-ViT-B_16")),
+    ("transunet", Count((96, 64, 3), 2, 105_276_066, "the same grid, interpolated")),
+    ("swin_unet", Count((100, 60, 3), 9, 27_168_900, "the same at another size, padded")),
 ]
 
 # The smallest form of each family that still has all of its parts, for tests that compute.
@@ -119,4 +126,16 @@ SMALL = {
         "width": 4,
         "pyramid_width": 4,
     },
+    "transunet": {
+        "image_size": 48,
+        "stage_sizes": (1, 1, 1),
+        "width": 4,
+        "hidden_width": 8,
+        "depth": 1,
+        "heads": 2,
+        "mlp_width": 16,
+        "decoder_width": 8,
+        "decoder_widths": (8, 4, 4, 4),
+    },
+    "swin_unet": {"width": 8, "depths": (2, 1), "heads": (1, 2), "patch_size": 2, "window": 3},
 }

@@ -40,13 +40,16 @@ from cnnlab.models.segmentation import (
     r2_unet,
     resunet,
     resunetplusplus,
+    sa_unet,
     swin_unet,
     transunet,
     u2net,
     unet,
+    unet3d,
     unet3plus,
     unetplusplus,
     unext,
+    vnet,
 )
 
 _CLASSIFICATION: tuple[ModuleType, ...] = (
@@ -83,6 +86,9 @@ _SEGMENTATION: tuple[ModuleType, ...] = (
     double_unet,
     transunet,
     swin_unet,
+    sa_unet,
+    unet3d,
+    vnet,
 )
 
 _FAMILIES = {"classification": _CLASSIFICATION, "segmentation": _SEGMENTATION}

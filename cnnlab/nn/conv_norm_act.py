@@ -17,7 +17,7 @@ class ConvNormAct(nn.Module):
 
     Attributes:
       features: channels of the output.
-      kernel: height and width of the kernel.
+      kernel: height and width of the kernel, and its depth where the map has one.
       stride: on both axes.
       padding: pixels on each side, or `SAME`; None keeps the size at stride 1.
       dilation: distance of the kernel's values (atrous convolution).
@@ -43,10 +43,13 @@ class ConvNormAct(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """Maps [batch, height, width, c] to [batch, about height / stride, ..., features]."""
+        """Maps [batch, height, width, c] to [batch, about height / stride, ..., features].
+
+        Volumes [batch, depth, height, width, c] are convolved on all three axes.
+        """
         x = Conv(
             self.features,
-            (self.kernel, self.kernel),
+            (self.kernel,) * (x.ndim - 2),
             self.stride,
             padding=self.dilation * (self.kernel // 2) if self.padding is None else self.padding,
             kernel_dilation=self.dilation,

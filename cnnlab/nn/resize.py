@@ -11,19 +11,18 @@ def resize_bilinear(x: jax.Array, size: Sequence[int], *, align_corners: bool = 
     """Interpolates between the four nearest values; smaller sizes are sampled, not averaged.
 
     Args:
-      x: [batch, height, width, channels].
-      size: new height and width.
-      align_corners: the corners of the two maps have one center, and not one edge.
+      x: [batch, height, width, channels], or with any other number of spatial axes.
+      size: new height and width, or of all those axes.
+      align_corners: the corners of the two maps have one center, and not one edge; of images only.
     """
-    height, width = size
-    if x.shape[1:3] == (height, width):
+    if x.shape[1:-1] == tuple(size):
         return x
     if not align_corners:
-        shape = (x.shape[0], height, width, x.shape[3])
-        return jax.image.resize(x, shape, "bilinear", antialias=False)
+        shape = (x.shape[0], *size, x.shape[-1])
+        return jax.image.resize(x, shape, "linear", antialias=False)
     rows, columns = (
         jnp.asarray(_aligned(old, new), x.dtype)
-        for old, new in zip(x.shape[1:3], (height, width), strict=True)
+        for old, new in zip(x.shape[1:3], size, strict=True)
     )
     return jnp.einsum("ih,jw,bhwc->bijc", rows, columns, x)
 

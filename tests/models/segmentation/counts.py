@@ -43,6 +43,10 @@ COUNTS = {
     "unet3plus": Count((64, 64, 3), 1, 26_971_777, "ZJUGiveLab/UNet-Version, UNet_3Plus"),
     "multiresunet": Count((64, 64, 3), 1, 7_238_228, "nibtehaz/MultiResUNet, Keras, trainable"),
     "double_unet": Count((64, 64, 3), 1, 29_288_886, "DebeshJha/2020-CBMS-DoubleU-Net, PyTorch"),
+    "sa_unet": Count((64, 64, 3), 1, 537_299, "clguo/SA-UNet, trainable"),
+    "unet3d": Count((16, 16, 16, 3), 3, 19_072_291, "Cicek et al. 2016, fig. 2, with batch norms"),
+    "vnet": Count((16, 16, 16, 1), 2, 45_597_898, "MONAI, VNet"),
+    "vnet_2d": Count((64, 64, 1), 2, 9_358_730, "MONAI, VNet"),
     "transunet": Count((224, 224, 3), 9, 105_277_081, "NITR098/Awesome-U-Net, R50-ViT-B_16 at 224"),
     "swin_unet": Count(
         (224, 224, 3), 9, 27_168_900, "HuCaoFighting/Swin-Unet, SwinTransformerSys, tiny"
@@ -73,6 +77,10 @@ OTHER_COUNTS = [
     ("unet3plus", Count((64, 64, 3), 1, 26_989_637, "ZJUGiveLab, UNet_3Plus_DeepSup", _DEEP)),
     ("unet3plus", Count((64, 64, 3), 1, 26_991_687, "ZJUGiveLab, UNet_3Plus_DeepSup_CGM", _GUIDED)),
     ("multiresunet", Count((64, 64, 1), 1, 7_237_982, "nibtehaz/MultiResUNet, Keras, trainable")),
+    (
+        "unet3d",
+        Count((16, 16, 16, 3), 3, 19_069_955, "Cicek et al. 2016, stated", {"norm": "none"}),
+    ),
     ("transunet", Count((224, 224, 3), 2, 105_276_066, "NITR098/Awesome-U-Net, R50-ViT-B_16")),
     ("transunet", Count((96, 64, 3), 2, 105_276_066, "the same grid, interpolated")),
     ("swin_unet", Count((100, 60, 3), 9, 27_168_900, "the same at another size, padded")),
@@ -125,6 +133,12 @@ SMALL = {
         "encoder_options": {"width": 4, "stage_sizes": (1, 1, 1)},
         "width": 4,
         "pyramid_width": 4,
+    },
+    "sa_unet": {"width": 4, "levels": 2, "block_size": 3},
+    "unet3d": {"width": 2, "levels": 2},
+    **{
+        name: {"width": 4, "stage_sizes": (1, 1, 2), "up_sizes": (2, 1)}
+        for name in ("vnet", "vnet_2d")
     },
     "transunet": {
         "image_size": 48,

@@ -36,6 +36,7 @@ from cnnlab.models.segmentation import (
     double_unet,
     encoder_unet,
     fcn,
+    missformer,
     multiresunet,
     r2_unet,
     resunet,
@@ -44,6 +45,7 @@ from cnnlab.models.segmentation import (
     swin_unet,
     transunet,
     u2net,
+    uctransnet,
     unet,
     unet3d,
     unet3plus,
@@ -89,6 +91,8 @@ _SEGMENTATION: tuple[ModuleType, ...] = (
     sa_unet,
     unet3d,
     vnet,
+    uctransnet,
+    missformer,
 )
 
 _FAMILIES = {"classification": _CLASSIFICATION, "segmentation": _SEGMENTATION}

@@ -1,4 +1,7 @@
-"""Convolution with standardized kernels (Qiao et al. 2019, "Weight standardization")."""
+"""Convolution with standardized kernels.
+
+Qiao et al. 2019, "Micro-batch training with... weight standardization", arXiv:1903.10520.
+"""
 
 from typing import Any
 
@@ -11,7 +14,7 @@ _EPSILON = 1e-5
 
 
 def standardize_kernel(kernel: jax.Array) -> jax.Array:
-    """Gives the kernel of each output mean 0 and variance 1 over all its inputs (eq. 7).
+    """Gives the kernel of each output mean 0 and variance 1 over all its inputs.
 
     Args:
       kernel: [height, width, in, out]; moments are computed in float32 whatever its type.
@@ -28,6 +31,6 @@ def _standardized(lhs: jax.Array, rhs: jax.Array, *args: Any, **options: Any) ->
 
 
 class StdConv(Conv):
-    """`Conv` whose kernel is standardized at each use (arXiv:1903.10520, sec. 3.2)."""
+    """`Conv` whose kernel is standardized at each use."""
 
     conv_general_dilated: Any = _standardized

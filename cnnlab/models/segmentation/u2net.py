@@ -6,8 +6,8 @@ decoder stage, and the last encoder stage, gives a map of logits; a 1x1 convolut
 - `u2net`: 44,009,869 parameters with three channels and one class.
 - `u2net_lite`: the paper's U2-Net with a dagger, `U2NETP` of the authors' code: 1,131,181.
 
-In training, all side outputs go to the collection `aux_logits`: the paper trains them with a weight
-of 1 beside the fused map (sec. 3.3), always.
+In training, all side outputs go to the collection `aux_logits`: the paper always supervises them
+(sec. 3.3), with a weight of 1 as the fused map has.
 
 Deviations: logits for any number of classes instead of one saliency map; convolutions of the stages
 have a bias under their batch norm, as in the authors' code.

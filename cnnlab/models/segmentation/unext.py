@@ -37,7 +37,7 @@ _GROUPS = 5
 def shift_groups(x: jax.Array, axis: int) -> jax.Array:
     """Moves five groups of channels by -2 to 2 positions; zeros come in at the edge.
 
-    Groups are of equal size, rounded up, so that the last may be smaller (sec. 3, "Shifted MLP").
+    Groups are of equal size, rounded up, so that the last may be smaller, as in the authors' code.
 
     Args:
       x: [batch, height, width, channels].

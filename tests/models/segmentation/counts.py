@@ -51,6 +51,13 @@ COUNTS = {
     "swin_unet": Count(
         (224, 224, 3), 9, 27_168_900, "HuCaoFighting/Swin-Unet, SwinTransformerSys, tiny"
     ),
+    "uctransnet": Count((224, 224, 3), 2, 66_430_722, "NITR098/Awesome-U-Net, UCTransNet at 224"),
+    "missformer": Count(
+        (224, 224, 3),
+        9,
+        42_462_537 - 7_009_792,
+        "NITR098/Awesome-U-Net, MISSFormer(9), less what takes part in no computation",
+    ),
 }
 
 _SMP = "segmentation_models_pytorch 0.6.0, Unet"
@@ -84,6 +91,9 @@ OTHER_COUNTS = [
     ("transunet", Count((224, 224, 3), 2, 105_276_066, "NITR098/Awesome-U-Net, R50-ViT-B_16")),
     ("transunet", Count((96, 64, 3), 2, 105_276_066, "the same grid, interpolated")),
     ("swin_unet", Count((100, 60, 3), 9, 27_168_900, "the same at another size, padded")),
+    ("uctransnet", Count((100, 60, 3), 2, 66_430_722, "the same grid, interpolated")),
+    ("missformer", Count((224, 224, 3), 2, 42_462_082 - 7_009_792, "likewise, MISSFormer(2)")),
+    ("missformer", Count((100, 60, 3), 2, 42_462_082 - 7_009_792, "the same at another size")),
 ]
 
 # The smallest form of each family that still has all of its parts, for tests that compute.
@@ -152,4 +162,6 @@ SMALL = {
         "decoder_widths": (8, 4, 4, 4),
     },
     "swin_unet": {"width": 8, "depths": (2, 1), "heads": (1, 2), "patch_size": 2, "window": 3},
+    "uctransnet": {"image_size": 48, "width": 4, "depth": 1, "heads": 2},
+    "missformer": {"widths": (4, 8), "depths": (1, 1), "heads": (1, 2), "bridge_depth": 1},
 }

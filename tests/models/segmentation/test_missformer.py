@@ -13,6 +13,7 @@ from cnnlab.models.segmentation.missformer import (
     join_tokens,
     split_tokens,
 )
+from tests.pretrained.peer_networks import libraries
 
 
 def test_a_position_with_more_channels_is_several_tokens():
@@ -64,3 +65,44 @@ def test_the_bridge_carries_from_each_level_to_all(rng):
 def test_inconsistent_options_are_one_sentence(options, named):
     with pytest.raises(UserError, match=named):
         create_model("missformer", num_classes=2, **options)
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize("reduction", [1, 2])
+def test_reduced_attention_is_that_of_segformer(reduction):
+    torch, *_ = libraries()
+    mix = pytest.importorskip("segmentation_models_pytorch.encoders.mix_transformer")
+    torch.manual_seed(0)
+    channels, heads = 8, 2
+    peer = mix.Attention(channels, heads, qkv_bias=True, sr_ratio=reduction).eval()
+    for parameter in peer.parameters():
+        torch.nn.init.normal_(parameter, 0.1, 0.5)
+    x = np.random.default_rng(0).normal(size=(2, 4, 6, channels)).astype("float32")
+    with torch.no_grad():
+        expected = peer(torch.from_numpy(x.reshape(2, 24, channels)), 4, 6).numpy()
+    weights = {name: value.numpy() for name, value in peer.state_dict().items()}
+    split = (heads, channels // heads)
+
+    def project(name, at):
+        return {
+            "kernel": weights[f"{name}.weight"].T[:, at].reshape(channels, *split),
+            "bias": weights[f"{name}.bias"][at].reshape(split),
+        }
+
+    params = {
+        "attention": {
+            "query": project("q", slice(None)),
+            "key": project("kv", slice(channels)),
+            "value": project("kv", slice(channels, None)),
+            "out": {
+                "kernel": weights["proj.weight"].T.reshape(*split, channels),
+                "bias": weights["proj.bias"],
+            },
+        }
+    }
+    if reduction > 1:
+        kernel = weights["sr.weight"].transpose(2, 3, 1, 0)
+        params["reduce"] = {"kernel": kernel, "bias": weights["sr.bias"]}
+        params["norm"] = {"scale": weights["norm.weight"], "bias": weights["norm.bias"]}
+    y = ReducedAttention(heads, reduction).apply({"params": params}, x)
+    np.testing.assert_allclose(y.reshape(expected.shape), expected, atol=1e-4)

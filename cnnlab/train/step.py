@@ -17,7 +17,7 @@ TrainStep = Callable[[TrainState, Batch], tuple[TrainState, Sums]]
 NEVER = 2**31 - 1
 
 # A network may put the logits of auxiliary outputs into this collection while it trains; their
-# losses count with its `aux_weight`.
+# losses count with its attribute `aux_weight`, which only such a network needs.
 AUX_LOGITS = "aux_logits"
 
 
@@ -67,7 +67,8 @@ def make_train_step(
         collections = dict(collections)
         auxiliary = jax.tree.leaves(collections.pop(AUX_LOGITS, {}))
         losses = task.loss(logits, batch, train=True)
-        losses += model.aux_weight * sum(task.loss(aux, batch, train=True) for aux in auxiliary)
+        if auxiliary:
+            losses += model.aux_weight * sum(task.loss(aux, batch, train=True) for aux in auxiliary)
         mean = (losses * batch["mask"]).sum() / jnp.maximum(batch["mask"].sum(), 1.0)
         return mean, (collections, task.train_sums(logits, losses, batch))
 

@@ -165,6 +165,8 @@ def test_auxiliary_classifiers_count_with_the_papers_weight():
     """The head's loss and 0.3 times each auxiliary one's (Szegedy et al. 2014, sec. 5)."""
 
     class TwoHeads(nn.Module):
+        aux_weight: float = 0.3
+
         @nn.compact
         def __call__(self, images, *, train):
             scores = self.param("scores", nn.initializers.ones_init(), (3,))

@@ -12,6 +12,12 @@ Deviations: the stride of a bottleneck sits in its 3x3 convolution ("v1.5", as i
 projections (option B); `cnnlab.models.cifar_resnet` has option A. The paper starts each norm with
 scale 1; `zero_init_residual` starts the last of each block with 0 (Goyal et al. 2017,
 arXiv:1706.02677, sec. 5.1).
+
+For segmentation, `output_stride=8` or 16 keeps the maps of later stages at that stride: a
+convolution that would stride does not, and those after it are dilated instead (Chen et al. 2017,
+arXiv:1706.05587, sec. 3.1). With the same weights, every second position of such a map is the map
+of the network that strides. `dilate_first` dilates the convolution that would stride as well, which
+segmentation_models_pytorch does.
 """
 
 from collections.abc import Callable, Sequence
@@ -48,6 +54,8 @@ class ResidualBlock(nn.Module):
       shortcut_norm: whether a norm follows the projection.
       use_bias: of the convolutions.
       zero_init_residual: start as the identity.
+      dilation: of the 3x3 convolutions after the one that has the stride.
+      first_dilation: of that one, where it is a 3x3.
     """
 
     features: int
@@ -63,18 +71,27 @@ class ResidualBlock(nn.Module):
     use_bias: bool = False
     zero_init_residual: bool = False
     dtype: jnp.dtype = jnp.float32
+    dilation: int = 1
+    first_dilation: int = 1
 
     expansion = 1
 
     def conv(
-        self, features: int, kernel: int, name: str, stride: int = 1, groups: int = 1
+        self,
+        features: int,
+        kernel: int,
+        name: str,
+        stride: int = 1,
+        groups: int = 1,
+        dilation: int = 1,
     ) -> nn.Module:
         """A convolution that keeps the size at stride 1."""
         return Conv(
             features,
             (kernel, kernel),
             stride,
-            padding=kernel // 2,
+            padding=dilation * (kernel // 2),
+            kernel_dilation=dilation,
             feature_group_count=groups,
             use_bias=self.use_bias,
             kernel_init=he_init,
@@ -110,9 +127,9 @@ class BasicBlock(ResidualBlock):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps [batch, height, width, c] to [batch, height / stride, width / stride, features]."""
-        y = self.conv(self.features, 3, "conv1", self.stride)(x)
+        y = self.conv(self.features, 3, "conv1", self.stride, dilation=self.first_dilation)(x)
         y = self.activation(self.norm(name="norm1")(y))
-        y = self.conv(self.features, 3, "conv2")(y)
+        y = self.conv(self.features, 3, "conv2", dilation=self.dilation)(y)
         return self.add_shortcut(x, self.last_norm("norm2")(y))
 
 
@@ -125,10 +142,12 @@ class BottleneckBlock(ResidualBlock):
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps [batch, height, width, c] to [batch, height/stride, width/stride, 4 * features]."""
         inner = self.features * self.group_width // 64 * self.groups
-        first, second = (self.stride, 1) if self.stride_on == "1x1" else (1, self.stride)
+        first, second, dilation = 1, self.stride, self.first_dilation
+        if self.stride_on == "1x1":
+            first, second, dilation = self.stride, 1, self.dilation
         y = self.conv(inner, 1, "conv1", first)(x)
         y = self.activation(self.norm(name="norm1")(y))
-        y = self.conv(inner, 3, "conv2", second, self.groups)(y)
+        y = self.conv(inner, 3, "conv2", second, self.groups, dilation)(y)
         y = self.activation(self.norm(name="norm2")(y))
         y = self.conv(self.expansion * self.features, 1, "conv3")(y)
         return self.add_shortcut(x, self.last_norm("norm3")(y))
@@ -146,6 +165,8 @@ class ResNet(nn.Module):
       width: channels of the stem; the features of a stage are `width`, and twice as many in each
         later one.
       use_bias: of the stem's convolution.
+      output_stride: largest stride of a map, beyond which stages dilate; 0 dilates none.
+      dilate_first: whether the convolution that would stride is dilated as those after it.
     """
 
     stage_sizes: Sequence[int]
@@ -156,10 +177,13 @@ class ResNet(nn.Module):
     width: int = 64
     use_bias: bool = False
     dtype: jnp.dtype = jnp.float32
+    output_stride: int = 0
+    dilate_first: bool = False
 
     @property
     def strides(self) -> tuple[int, ...]:
-        return stage_strides(self.stem, len(self.stage_sizes))
+        strides = stage_strides(self.stem, len(self.stage_sizes))
+        return tuple(min(stride, self.output_stride or stride) for stride in strides)
 
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool) -> tuple[jax.Array, ...]:
@@ -175,14 +199,23 @@ class ResNet(nn.Module):
         if self.stem == "imagenet":
             maps.append(x)
             x = max_pool(x, (3, 3), (2, 2), ((1, 1), (1, 1)))
+        stage_maps = self.strides[len(maps) :]
+        dilation = 1
         for stage, size in enumerate(self.stage_sizes, start=1):
+            before, stride = dilation, 1
+            if stage > 1:
+                stride = stage_maps[stage - 1] // stage_maps[stage - 2]
+                dilation *= 2 // stride
             for number in range(1, size + 1):
+                first = number == 1
                 x = self.block(
                     features=self.width * 2 ** (stage - 1),
-                    stride=2 if stage > 1 and number == 1 else 1,
+                    stride=stride if first else 1,
                     norm=norm,
                     activation=activation,
                     dtype=self.dtype,
+                    dilation=dilation,
+                    first_dilation=before if first and not self.dilate_first else dilation,
                     name=f"stage{stage}_block{number}",
                 )(x)
             maps.append(x)
@@ -259,9 +292,17 @@ def build(
     use_bias: bool = False,
     shortcut_norm: bool = True,
     dropout_rate: float = 0.0,
+    output_stride: int = 0,
+    dilate_first: bool = False,
 ) -> Classifier:
     """The whole network."""
     min_size, hint = check_stem(stem)
+    finest = stage_strides(stem, 1)[-1]
+    if output_stride and (output_stride < finest or output_stride.bit_count() > 1):
+        raise UserError(
+            f"output_stride={output_stride} must be a power of 2, at least {finest} with the "
+            f"{stem} stem, or 0 to dilate nothing."
+        )
     if zero_init_residual and norm == "none":
         raise UserError("zero_init_residual needs a norm to set to zero, and norm is none.")
     if stride_on not in ("3x3", "1x1"):
@@ -278,5 +319,16 @@ def build(
         shortcut_norm=shortcut_norm,
         zero_init_residual=zero_init_residual,
     )
-    backbone = ResNet(stage_sizes, block, stem, norm, activation, width, use_bias, dtype)
+    backbone = ResNet(
+        stage_sizes,
+        block,
+        stem,
+        norm,
+        activation,
+        width,
+        use_bias,
+        dtype,
+        output_stride,
+        dilate_first,
+    )
     return Classifier(backbone, LinearHead(num_classes, dropout_rate, dtype), min_size, hint)

@@ -1,33 +1,80 @@
 """U-Net on any classifier's backbone, as segmentation_models_pytorch has it (`Unet`, 0.6.0).
 
 The decoder doubles the size of the coarsest map level by level, by repetition, beside the encoder's
-map of that size; the last level has none: the image itself is no skip. Ronneberger et al. 2015,
-arXiv:1505.04597, is the origin of the form, and `cnnlab.models.segmentation.unet` that network.
+map of that size; the last level has none: no map of the image's size is a skip. Ronneberger et al.
+2015, arXiv:1505.04597, is the origin of the form, and `cnnlab.models.segmentation.unet` that
+network. `attention=scse` is of Roy et al. 2018, arXiv:1803.02579.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from cnnlab.models.segmentation.encoders import encoder_strides, make_encoder, pyramid
+from cnnlab.errors import UserError
+from cnnlab.models.segmentation.encoders import level_widths, make_encoder, pyramid
 from cnnlab.models.segmenter import Segmenter
-from cnnlab.nn.choices import make_activation, make_norm
+from cnnlab.nn.choices import Activation, Identity, make_activation, make_norm
 from cnnlab.nn.conv import Conv
+from cnnlab.nn.conv_norm_act import ConvNormAct
 from cnnlab.nn.double_conv import DoubleConv
 from cnnlab.nn.resize import resize_nearest
+from cnnlab.nn.scse import SpatialChannelSqueezeExcite
+
+
+class SkipBlock(nn.Module):
+    """Enlargement by repetition, a skip beside it, two convolutions; attention around these.
+
+    Attributes:
+      features: channels of the output.
+      norm: builds a normalization layer.
+      activation: after each convolution.
+      attention: `none` or `scse`.
+    """
+
+    features: int
+    norm: Callable[..., nn.Module] = Identity
+    activation: Activation = nn.relu
+    attention: str = "none"
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array, skip: jax.Array | None, size: Sequence[int]) -> jax.Array:
+        """Maps [batch, height, width, c] and a skip of the new size to [batch, *size, features]."""
+
+        def attend(x: jax.Array, name: str) -> jax.Array:
+            if self.attention == "none":
+                return x
+            return SpatialChannelSqueezeExcite(self.dtype, name=name)(x)
+
+        conv = partial(
+            ConvNormAct,
+            self.features,
+            norm=self.norm,
+            activation=self.activation,
+            dtype=self.dtype,
+        )
+        x = resize_nearest(x, size)
+        if skip is not None:
+            x = attend(jnp.concatenate([x, skip], axis=-1), "attention1")
+        elif self.is_initializing():
+            # The library has an attention here that it never applies: its files want the weights.
+            attend(x, "attention1")
+        return attend(conv(name="conv2")(conv(name="conv1")(x)), "attention2")
 
 
 class EncoderUNetDecoder(nn.Module):
-    """Levels of nearest enlargement, skip and a pair of convolutions.
+    """Levels of `SkipBlock`, and the logits.
 
     Attributes:
       num_classes: channels of the logits.
       strides: of the backbone's maps.
       widths: channels of each level, coarse to fine.
       center: a pair of convolutions on the coarsest map.
+      attention: see `SkipBlock`.
       norm: `batch`, `layer`, `group` or `none`.
       activation: after each convolution.
     """
@@ -36,6 +83,7 @@ class EncoderUNetDecoder(nn.Module):
     strides: Sequence[int]
     widths: Sequence[int]
     center: bool = False
+    attention: str = "none"
     norm: str = "batch"
     activation: str = "relu"
     dtype: jnp.dtype = jnp.float32
@@ -46,25 +94,31 @@ class EncoderUNetDecoder(nn.Module):
     ) -> jax.Array:
         """Maps the backbone's maps to logits [batch, height, width, num_classes]."""
         norm = make_norm(self.norm, train=train, dtype=self.dtype)
-
-        def convolve(x: jax.Array, width: int, name: str) -> jax.Array:
-            activation = make_activation(self.activation)
-            return DoubleConv(width, norm=norm, activation=activation, dtype=self.dtype, name=name)(
-                x
-            )
-
-        maps = pyramid(features, self.strides)
-        *skips, x = [m for m, s in zip(maps, sorted(set(self.strides)), strict=True) if s > 1]
+        activation = make_activation(self.activation)
+        *skips, x = pyramid(features, self.strides, finest=2)
         if self.center:
-            x = convolve(x, x.shape[-1], "center")
-        for number, width in enumerate(self.widths, start=1):
-            if number <= len(skips):
-                skip = skips[-number]
-                x = jnp.concatenate([resize_nearest(x, skip.shape[1:3]), skip], axis=-1)
-            else:
-                x = resize_nearest(x, images.shape[1:3])
-            x = convolve(x, width, f"level{number}")
+            x = DoubleConv(
+                x.shape[-1], norm=norm, activation=activation, dtype=self.dtype, name="center"
+            )(x)
+        for number, (width, skip) in enumerate(
+            zip(self.widths, [*reversed(skips), None], strict=True), start=1
+        ):
+            size = (images if skip is None else skip).shape[1:3]
+            x = SkipBlock(
+                width, norm, activation, self.attention, self.dtype, name=f"level{number}"
+            )(x, skip, size)
         return Conv(self.num_classes, (3, 3), padding=1, dtype=self.dtype, name="logits")(x)
+
+
+def check_attention(attention: str) -> None:
+    """Raises a UserError for a name that `SkipBlock` does not know."""
+    if attention not in ("none", "scse"):
+        raise UserError(f"Unknown attention '{attention}': choose none or scse.")
+
+
+def needs_center(encoder: str) -> bool:
+    """Whether the coarsest map is pooled and no more, as VGG's: other encoders convolve it."""
+    return encoder.startswith("vgg")
 
 
 VARIANTS = {"encoder_unet": {}}
@@ -77,18 +131,19 @@ def build(
     encoder: str = "resnet34",
     encoder_options: Mapping[str, Any] | None = None,
     widths: Sequence[int] = (256, 128, 64, 32, 16),
+    attention: str = "none",
     norm: str = "batch",
     activation: str = "relu",
 ) -> Segmenter:
     """The whole network; of `widths`, encoders with fewer levels use the last ones."""
-    network = make_encoder(encoder, encoder_options or {}, dtype)
-    levels = sum(stride > 1 for stride in encoder_strides(network))
+    check_attention(attention)
+    network = make_encoder(encoder, encoder_options, dtype)
     head = EncoderUNetDecoder(
         num_classes,
         network.backbone.strides,
-        tuple(widths)[-levels:],
-        # VGG's last map is pooled and no more: what other encoders do after pooling is done here.
-        encoder.startswith("vgg"),
+        level_widths(widths, network),
+        needs_center(encoder),
+        attention,
         norm,
         activation,
         dtype,

@@ -94,7 +94,7 @@ def build(
     """The whole network; `encoder` is any classifier, see `encoders.make_encoder`."""
     if len(hidden) not in (0, 2):
         raise UserError(f"model.options.hidden={hidden} must have two widths, or none.")
-    network = make_encoder(encoder, encoder_options or {}, dtype)
+    network = make_encoder(encoder, encoder_options, dtype)
     levels = len(encoder_strides(network))
     if skips >= levels:
         raise UserError(

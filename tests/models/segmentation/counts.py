@@ -17,17 +17,27 @@ class Count(NamedTuple):
     options: dict = {}  # noqa: RUF012
 
 
+_SMP = "segmentation_models_pytorch 0.6.0"
+
 COUNTS = {
     "unet": Count((64, 64, 1), 2, 31_030_658, "Ronneberger et al. 2015, fig. 1"),
     "unet_valid": Count((572, 572, 1), 2, 31_030_658, "Ronneberger et al. 2015, fig. 1"),
     "unet_bn": Count((64, 64, 3), 2, 31_037_698, "milesial/Pytorch-UNet, bilinear=False"),
     "unet_bilinear": Count((64, 64, 3), 2, 17_263_042, "milesial/Pytorch-UNet, bilinear=True"),
-    "encoder_unet": Count((64, 64, 3), 1, 24_436_369, "segmentation_models_pytorch 0.6.0, Unet"),
+    "encoder_unet": Count((64, 64, 3), 1, 24_436_369, f"{_SMP}, Unet"),
     "fcn32s": Count(
         (64, 64, 3), 21, 134_346_581, "VGG-16's 14,714,688, fc6 102,764,544, fc7 16,781,312, score"
     ),
     "fcn16s": Count((64, 64, 3), 21, 134_364_410, "fcn32s, a 512-channel score, 4x4x21x21"),
     "fcn8s": Count((64, 64, 3), 21, 134_382_239, "fcn16s, a 512-channel score, 4x4x21x21"),
+    "encoder_unetplusplus": Count((64, 64, 3), 1, 26_078_609, f"{_SMP}, UnetPlusPlus"),
+    "linknet": Count((64, 64, 3), 1, 21_771_937, f"{_SMP}, Linknet"),
+    "manet": Count((64, 64, 3), 1, 31_783_633, f"{_SMP}, MAnet"),
+    "fpn": Count((64, 64, 3), 1, 23_155_393, f"{_SMP}, FPN"),
+    "pspnet": Count((64, 64, 3), 21, 29_900_885, f"{_SMP}, PSPNet, resnet50, encoder_depth=5"),
+    "fcn": Count((64, 64, 3), 21, 32_957_013, "torchvision 0.28.0, fcn_resnet50"),
+    "deeplabv3": Count((64, 64, 3), 21, 39_638_869, "torchvision 0.28.0, deeplabv3_resnet50"),
+    "deeplabv3plus": Count((64, 64, 3), 1, 22_437_457, f"{_SMP}, DeepLabV3Plus"),
     "unetplusplus": Count((64, 64, 3), 2, 9_163_362, "NITR098/Awesome-U-Net, NestedUNet"),
     "attention_unet": Count((64, 64, 3), 2, 34_878_638, "NITR098/Awesome-U-Net, AttU_Net"),
     "r2_unet": Count((64, 64, 3), 2, 39_091_458, "NITR098/Awesome-U-Net, R2U_Net, t=2"),
@@ -60,15 +70,33 @@ COUNTS = {
     ),
 }
 
-_SMP = "segmentation_models_pytorch 0.6.0, Unet"
 _NESTED = "NITR098/Awesome-U-Net, NestedUNet, deep supervision"
 _ZHANG = {"shortcut_kernel": 1, "upsample": "nearest"}
 _DEEP = {"deep_supervision": True}
 _GUIDED = {"deep_supervision": True, "classification_guided": True}
 OTHER_COUNTS = [
-    ("encoder_unet", Count((64, 64, 3), 1, 32_521_105, _SMP, {"encoder": "resnet50"})),
-    ("encoder_unet", Count((64, 64, 3), 1, 23_756_689, _SMP, {"encoder": "vgg16_bn"})),
-    ("encoder_unet", Count((64, 64, 3), 1, 6_628_945, _SMP, {"encoder": "mobilenet_v2"})),
+    *(
+        (name, Count((64, 64, 3), 1, params, f"{_SMP}, {source}", options))
+        for name, params, source, options in (
+            ("encoder_unet", 32_521_105, "Unet", {"encoder": "resnet50"}),
+            ("encoder_unet", 23_756_689, "Unet", {"encoder": "vgg16_bn"}),
+            ("encoder_unet", 6_628_945, "Unet", {"encoder": "mobilenet_v2"}),
+            ("encoder_unet", 24_550_360, "Unet, scse", {"attention": "scse"}),
+            ("pspnet", 21_437_985, "PSPNet", {"encoder": "resnet34", "dilate": False}),
+            ("deeplabv3", 26_007_105, "DeepLabV3", {"encoder": "resnet34"}),
+        )
+    ),
+    *(
+        (name, Count((64, 64, 3), 21, params, f"torchvision 0.28.0, {name}_{encoder}", options))
+        for name, encoder, params, options in (
+            ("fcn", "resnet50", 35_322_218, {"aux": True}),
+            ("fcn", "resnet101", 51_949_141, {"encoder": "resnet101"}),
+            ("fcn", "resnet101", 54_314_346, {"encoder": "resnet101", "aux": True}),
+            ("deeplabv3", "resnet50", 42_004_074, {"aux": True}),
+            ("deeplabv3", "resnet101", 58_630_997, {"encoder": "resnet101"}),
+            ("deeplabv3", "resnet101", 60_996_202, {"encoder": "resnet101", "aux": True}),
+        )
+    ),
     ("unet", Count((64, 64, 1), 2, 7_759_554, "fig. 1 at half the width", {"width": 32})),
     ("unet", Count((64, 64, 1), 2, 1_940_834, "fig. 1 at a quarter", {"width": 16})),
     ("unet", Count((64, 64, 3), 2, 31_031_810, "fig. 1, three channels")),
@@ -96,24 +124,48 @@ OTHER_COUNTS = [
     ("missformer", Count((100, 60, 3), 2, 42_462_082 - 7_009_792, "the same at another size")),
 ]
 
+_TINY_RESNET = {"width": 4, "stem": "cifar", "stage_sizes": (1, 1, 1, 1)}
+
 # The smallest form of each family that still has all of its parts, for tests that compute.
 SMALL = {
     "unet": {"width": 4, "levels": 3},
     "unet_valid": {"width": 4, "levels": 2},
     "unet_bn": {"width": 4, "levels": 3},
     "unet_bilinear": {"width": 4, "levels": 3},
-    "encoder_unet": {
+    **{
+        name: {"encoder": "resnet18", "encoder_options": _TINY_RESNET, "widths": (8, 4, 4)}
+        for name in ("encoder_unet", "encoder_unetplusplus", "manet")
+    },
+    **{
+        name: {"encoder": "resnet18", "encoder_options": _TINY_RESNET, "hidden": ()}
+        for name in ("fcn32s", "fcn16s", "fcn8s")
+    },
+    "linknet": {"encoder": "resnet18", "encoder_options": _TINY_RESNET, "width": 4},
+    "fpn": {
         "encoder": "resnet18",
-        "encoder_options": {"width": 4, "stem": "cifar"},
-        "widths": (8, 4, 4),
+        "encoder_options": _TINY_RESNET,
+        "pyramid_width": 8,
+        "width": 8,
+    },
+    "fcn": {
+        "encoder": "resnet18",
+        "encoder_options": _TINY_RESNET,
+        "output_stride": 4,
+        "aux": True,
     },
     **{
         name: {
             "encoder": "resnet18",
-            "encoder_options": {"width": 4, "stem": "cifar"},
-            "hidden": (),
+            "encoder_options": _TINY_RESNET,
+            "output_stride": 4,
+            "width": 8,
+            **options,
         }
-        for name in ("fcn32s", "fcn16s", "fcn8s")
+        for name, options in {
+            "pspnet": {"aux": True},
+            "deeplabv3": {"aux": True},
+            "deeplabv3plus": {"fine_width": 4},
+        }.items()
     },
     "unetplusplus": {"width": 4, "levels": 3, "deep_supervision": True},
     "attention_unet": {"width": 4, "levels": 3, "deep_supervision": True},

@@ -1,0 +1,64 @@
+"""ResNets that dilate in place of strides."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from cnnlab.models import create_model
+
+SMALL = {"width": 4, "stage_sizes": (1, 1, 2)}
+BOTTLENECKS = {"bottleneck": True}
+
+
+def compiled(function):
+    """Compiles without the optimizations that take most of the time here."""
+    return jax.jit(function, compiler_options={"xla_backend_optimization_level": 0})
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"bottleneck": False}, BOTTLENECKS, BOTTLENECKS | {"stride_on": "1x1"}],
+    ids=["basic", "stride on 3x3", "stride on 1x1"],
+)
+def test_every_second_position_is_the_undilated_map(options):
+    """With the same weights; so the strides moved out of the network and nothing else changed."""
+    images = jnp.asarray(np.random.default_rng(0).normal(size=(1, 45, 38, 3)), jnp.float32)
+    models = {
+        stride: create_model("resnet50", num_classes=2, output_stride=stride, **SMALL | options)
+        for stride in (0, 8, 4)
+    }
+
+    @compiled
+    def maps():
+        variables = models[0].init(jax.random.key(0), images, train=False)
+        return {
+            stride: model.apply(variables, images, method="features")
+            for stride, model in models.items()
+        }
+
+    found = maps()
+    strides = models[0].backbone.strides
+    assert strides == (2, 4, 8, 16)
+    for output_stride in (8, 4):
+        dilated = tuple(min(stride, output_stride) for stride in strides)
+        assert models[output_stride].backbone.strides == dilated
+        for before, after, stride in zip(found[0], found[output_stride], strides, strict=True):
+            step = max(1, stride // output_stride)
+            np.testing.assert_allclose(after[:, ::step, ::step], before, rtol=1e-4, atol=1e-5)
+
+
+def test_dilate_first_is_another_function_with_the_same_parameters():
+    images = jnp.asarray(np.random.default_rng(0).normal(size=(1, 40, 40, 3)), jnp.float32)
+    plain = create_model("resnet18", num_classes=2, output_stride=8, **SMALL)
+    first = create_model("resnet18", num_classes=2, output_stride=8, dilate_first=True, **SMALL)
+
+    @compiled
+    def maps():
+        variables = plain.init(jax.random.key(0), images, train=False)
+        return [model.apply(variables, images, method="features") for model in (plain, first)]
+
+    (*before, last), (*after, other) = maps()
+    for x, y in zip(before, after, strict=True):
+        np.testing.assert_allclose(x, y, rtol=1e-5, atol=1e-6)
+    assert float(jnp.abs(last - other).max()) > 1e-3

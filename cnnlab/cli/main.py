@@ -25,6 +25,7 @@ COMMANDS = (
     "prepare",
     "find_lr",
     "features",
+    "benchmark",
     "export",
 )
 _HELP = frozenset({"--help", "-help", "-h", "--h", "help"})

@@ -1,0 +1,218 @@
+"""Where the time of a training run goes: input, step and host; compilation, memory, utilisation."""
+
+import dataclasses
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from cnnlab.analysis.summary import summarize, total_macs
+from cnnlab.config import Config
+from cnnlab.data import Dataset
+from cnnlab.errors import UserError
+from cnnlab.train.feed import make_feed
+from cnnlab.train.parallel import JitParallel, check_divisible, make_parallel
+from cnnlab.train.setup import Setup, load_data, make_setup
+
+# Rounds of each timing, of which the median counts, and how long one of them should take.
+_ROUNDS, _ROUND_SECONDS = 5, 0.5
+
+
+@dataclasses.dataclass(frozen=True)
+class Speed:
+    """What was measured; times are of one update, and medians.
+
+    Attributes:
+      device: kind and number of the devices.
+      batch_size: images of one update.
+      steps_per_call: updates of one call of the compiled program.
+      loop_ms: milliseconds of an update as a run makes them, input included.
+      step_ms: of the compiled program alone, on a batch that lies on the device.
+      input_ms: until the next batch lies on the device, when nothing else happens.
+      trace_seconds: from Python to the program that the compiler is given.
+      compile_seconds: of that program, with the compilation cache left out.
+      peak_memory: bytes that the program needs on a device: its arguments (state and batch),
+        results and temporaries, as its compiler planned them.
+      flops: floating-point operations of an update by the usual count: three times (forward, and
+        backward for activations and weights) two for each multiply-accumulate of convolutions and
+        dense layers. What a form of the computation does besides is not counted.
+      matmul_flops: operations a second of a large matrix product in the network's type on all
+        devices, measured in the same run.
+    """
+
+    device: str
+    batch_size: int
+    steps_per_call: int
+    loop_ms: float
+    step_ms: float
+    input_ms: float
+    trace_seconds: float
+    compile_seconds: float
+    peak_memory: int
+    flops: float
+    matmul_flops: float
+
+    @property
+    def images_per_second(self) -> float:
+        """Of the whole loop."""
+        return self.batch_size / self.loop_ms * 1e3
+
+    @property
+    def waiting(self) -> float:
+        """Share of the loop's time in which the device waits for input and host, in [0, 1]."""
+        return max(0.0, 1 - self.step_ms / self.loop_ms)
+
+    @property
+    def utilisation(self) -> float:
+        """Operations of the step a second, as a share of the matrix product's (MFU)."""
+        return self.flops / (self.step_ms / 1e3) / self.matmul_flops
+
+
+def measure_speed(config: Config, *, profile: str | Path | None = None) -> Speed:
+    """Trains a few seconds as `config` says, without evaluation, checkpoints and records.
+
+    Args:
+      config: any experiment.
+      profile: folder for a trace of some updates, for TensorBoard's profiler and for Perfetto
+        (ui.perfetto.dev opens the file that ends in .json.gz); None writes none.
+
+    Raises:
+      UserError: a mistake in the config, or `parallel=pmap`.
+    """
+    if config.parallel != "jit":
+        raise UserError(f"parallel={config.parallel}: the benchmark measures parallel=jit alone.")
+    dataset = load_data(config)
+    return measure_setup(make_setup(config, dataset.info), dataset, profile=profile)
+
+
+def measure_setup(setup: Setup, dataset: Dataset, *, profile: str | Path | None = None) -> Speed:
+    """As `measure_speed`, of functions and data that exist already."""
+    config = setup.config
+    parallel = make_parallel(config.parallel, config.num_devices)
+    check_divisible("batch_size", config.batch_size, parallel)
+    count = config.steps_per_call or (1 if jax.default_backend() == "cpu" else 10)
+    batches = _batches(setup, dataset, parallel, count)
+    batch = next(batches)
+    step = setup.train_step()
+    call = parallel.compile_train(lambda state, batch: step(state, batch)[0], count)
+    state = parallel.replicate(setup.create_state())
+
+    began = time.perf_counter()
+    lowered = call.lower(state, batch)
+    trace_seconds = time.perf_counter() - began
+    compiled, compile_seconds = _compile(lowered)
+
+    def train(batches: Iterator[Any]) -> Callable[[int], None]:
+        def run(calls: int) -> None:
+            nonlocal state
+            for _ in range(calls):
+                state = compiled(state, next(batches))
+            jax.block_until_ready(state)
+
+        return run
+
+    def fetch(calls: int) -> None:
+        for _ in range(calls):
+            jax.block_until_ready(next(batches))
+
+    def same() -> Iterator[Any]:
+        while True:
+            yield batch
+
+    step_ms, input_ms, loop_ms = (
+        milliseconds / count for milliseconds in _medians_ms([train(same()), fetch, train(batches)])
+    )
+    if profile is not None:
+        with jax.profiler.trace(str(profile), create_perfetto_trace=True):
+            train(batches)(max(1, 10 // count))
+    memory = compiled.memory_analysis()
+    macs = total_macs(summarize(setup.model, setup.info.image_shape))
+    devices = parallel.mesh.devices.flatten()
+    return Speed(
+        device=f"{len(devices)} x {devices[0].device_kind}",
+        batch_size=config.batch_size,
+        steps_per_call=count,
+        loop_ms=loop_ms,
+        step_ms=step_ms,
+        input_ms=input_ms,
+        trace_seconds=trace_seconds,
+        compile_seconds=compile_seconds,
+        peak_memory=memory.argument_size_in_bytes
+        + memory.output_size_in_bytes
+        - memory.alias_size_in_bytes
+        + memory.temp_size_in_bytes,
+        flops=6.0 * macs * config.batch_size,
+        matmul_flops=len(devices) * matmul_rate(jnp.dtype(config.model.dtype)),
+    )
+
+
+def matmul_rate(dtype: jnp.dtype, size: int | None = None) -> float:
+    """Operations a second of a square matrix product on one device.
+
+    Args:
+      dtype: of the factors.
+      size: rows and columns; None takes 1,024 on CPU and 8,192 elsewhere.
+    """
+    size = size or (1024 if jax.default_backend() == "cpu" else 8192)
+    factor = jnp.ones((size, size), dtype)
+    product = jax.jit(lambda a, b: a @ b)
+
+    def run(calls: int) -> None:
+        for _ in range(calls):
+            result = product(factor, factor)
+        jax.block_until_ready(result)
+
+    return 2 * size**3 / (_medians_ms([run])[0] / 1e3)
+
+
+def _batches(
+    setup: Setup, dataset: Dataset, parallel: JitParallel, steps_per_call: int
+) -> Iterator[dict[str, jax.Array]]:
+    """Whole batches of the training split, for ever."""
+    feed = make_feed(
+        dataset.splits["train"],
+        parallel,
+        seed=setup.config.seed,
+        batch_size=setup.config.batch_size,
+        start_step=0,
+        stop_step=10**9 * steps_per_call,
+        steps_per_call=steps_per_call,
+        num_workers=setup.config.data.num_workers,
+    )
+    return (batch for _, batch in feed)
+
+
+def _compile(lowered: Any) -> tuple[Any, float]:
+    """Compiles without reading or writing the compilation cache."""
+    cached = jax.config.jax_enable_compilation_cache
+    jax.config.update("jax_enable_compilation_cache", False)
+    try:
+        began = time.perf_counter()
+        return lowered.compile(), time.perf_counter() - began
+    finally:
+        jax.config.update("jax_enable_compilation_cache", cached)
+
+
+def _medians_ms(runs: list[Callable[[int], None]]) -> list[float]:
+    """Milliseconds of one call of each, of which a round makes as many as fill its time.
+
+    They take turns, so that other work on the machine hits them all.
+    """
+    calls = []
+    for run in runs:
+        run(1)
+        began = time.perf_counter()
+        run(1)
+        once = time.perf_counter() - began
+        calls.append(max(1, int(_ROUND_SECONDS / max(once, 1e-6))))
+    times: list[list[float]] = [[] for _ in runs]
+    for _ in range(_ROUNDS):
+        for run, number, found in zip(runs, calls, times, strict=True):
+            began = time.perf_counter()
+            run(number)
+            found.append(1e3 * (time.perf_counter() - began) / number)
+    return [statistics.median(found) for found in times]

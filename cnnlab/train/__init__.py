@@ -13,10 +13,12 @@ from cnnlab.train.schedule import make_schedule
 from cnnlab.train.setup import Setup, load_data, make_setup
 from cnnlab.train.state import TrainState, create_state, num_parameters
 from cnnlab.train.step import make_eval_step, make_train_step
+from cnnlab.train.watch import Pruned
 
 __all__ = [
     "Diverged",
     "Interrupted",
+    "Pruned",
     "Setup",
     "TrainState",
     "TrainedRun",

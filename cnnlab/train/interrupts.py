@@ -24,7 +24,8 @@ class StopRequests:
     """While entered, remembers the first SIGTERM or SIGINT instead of dying of it.
 
     A second SIGINT raises `KeyboardInterrupt`, for a user who does not want to wait for the save.
-    Outside of the main thread, where Python allows no handlers, it does nothing.
+    One that was entered before hears of the signal too. Outside of the main thread, where Python
+    allows no handlers, it does nothing.
     """
 
     def __init__(self) -> None:
@@ -45,3 +46,6 @@ class StopRequests:
         if self.signum is not None and signum == signal.SIGINT:
             raise KeyboardInterrupt
         self.signum = signum
+        outer = getattr(self._previous.get(signum), "__self__", None)
+        if isinstance(outer, StopRequests):
+            outer.signum = signum

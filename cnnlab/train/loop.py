@@ -27,6 +27,7 @@ from cnnlab.train.records import Records, Row, finite
 from cnnlab.train.setup import Setup, load_data, make_setup
 from cnnlab.train.state import num_parameters
 from cnnlab.train.step import NEVER, Sums, add_sums
+from cnnlab.train.watch import Pruned, Watch
 from cnnlab.train.workdir import Workdir
 
 
@@ -40,6 +41,7 @@ def fit(
     *,
     display: Display | None = None,
     picture: Picture | None = None,
+    watch: Watch | None = None,
 ) -> dict[str, Any]:
     """Trains as `config` says, or goes on where an earlier call left off.
 
@@ -50,6 +52,8 @@ def fit(
       display: what a person sees; None prints plain lines.
       picture: draws predicted label maps, for segmentation; the drawing of each evaluation goes to
         `predictions.png` and to TensorBoard. None draws none.
+      watch: told the step and the numbers of each evaluation; ends the run where it returns True.
+        A resumed run tells only of those that come after its checkpoint.
 
     Returns:
       The content of result.json: metrics on the test split, the step of the checkpoint they belong
@@ -58,6 +62,7 @@ def fit(
     Raises:
       UserError: anything the user can mend; `Diverged` for a loss that is not finite.
       Interrupted: SIGTERM or SIGINT arrived; the state is saved.
+      Pruned: `watch` ended the run before its last step; the state is saved.
     """
     display = display or PlainDisplay()
     folder = Workdir(workdir)
@@ -84,7 +89,16 @@ def fit(
         folder.write("dataset.json", dataset.info.to_json())
         folder.record_start(sys.argv)
         with _Run(
-            setup, dataset, parallel, folder, checkpoints, display, stop, zero_window, picture
+            setup,
+            dataset,
+            parallel,
+            folder,
+            checkpoints,
+            display,
+            stop,
+            zero_window,
+            picture,
+            watch,
         ) as run:
             return run.complete()
 
@@ -116,10 +130,11 @@ class _Run:
         stop: StopRequests,
         zero_window: Sums,
         picture: Picture | None,
+        watch: Watch | None,
     ):
         self._setup, self._dataset, self._parallel = setup, dataset, parallel
         self._folder, self._checkpoints = folder, checkpoints
-        self._display, self._stop = display, stop
+        self._display, self._stop, self._watch = display, stop, watch
         self._eval_split = "validation" if "validation" in dataset.splits else "test"
         self._progress: dict[str, Any] = {
             "best_metric": None,
@@ -221,7 +236,7 @@ class _Run:
             self._check_finite()
         if log:
             self._log()
-        metric = self._evaluate() if judge else None
+        metric, enough = self._evaluate() if judge else (None, False)
         if save:
             now = time.monotonic()
             self._progress["seconds"] += now - self._clock
@@ -234,6 +249,9 @@ class _Run:
             )
         if log:
             self._checkpoints.check_for_errors()
+        if enough and not last and not self._progress["stopped_early"]:
+            self._checkpoints.wait()
+            raise Pruned(self.step)
         if interrupted and not last:
             self._checkpoints.wait()
             raise Interrupted(self._stop.signum, self.step)
@@ -283,8 +301,11 @@ class _Run:
         self._carry = self._carry | {"window": self._parallel.replicate(zeros)}
         self._timed_from, self._timer = self.step, now
 
-    def _evaluate(self) -> float:
-        """Judges the present weights; returns the metric that picks the best."""
+    def _evaluate(self) -> tuple[float, bool]:
+        """Judges the present weights.
+
+        Returns the metric that picks the best, and whether the one who watches has seen enough.
+        """
         began = time.monotonic()
         config = self._setup.config
         variables = self._carry["state"].variables
@@ -324,8 +345,9 @@ class _Run:
                 f"No better {self._setup.metric} in {patience} evaluations: stopping early."
             )
         self._display.evaluation(row, best=better)
+        enough = self._watch is not None and self._watch(self.step, numbers)
         self._timer += time.monotonic() - began  # evaluation does not count as training time
-        return metric
+        return metric, enough
 
     def _sums(self, variables: Any, split: str) -> dict[str, np.ndarray]:
         config = self._setup.config

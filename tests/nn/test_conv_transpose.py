@@ -10,30 +10,6 @@ from cnnlab.nn.resize import resize_bilinear, resize_nearest
 FORMS = [(2, 2, 0, 0), (3, 2, 1, 1), (4, 2, 1, 0), (3, 1, 1, 0), (3, 3, 0, 2), (5, 2, 2, 1)]
 
 
-def textbook(x, kernel, stride, padding, output_padding):
-    """Every position lays its kernel down; then the sides are cut."""
-    height, width = x.shape[:2]
-    extent = kernel.shape[0]
-    y = np.zeros((height * stride + extent, width * stride + extent, kernel.shape[-1]))
-    for i in range(height):
-        for j in range(width):
-            top, left = i * stride, j * stride
-            y[top : top + extent, left : left + extent] += x[i, j] @ kernel
-    rows, columns = (
-        (n - 1) * stride + extent - 2 * padding + output_padding for n in (height, width)
-    )
-    return y[padding : padding + rows, padding : padding + columns]
-
-
-@pytest.mark.parametrize(("kernel", "stride", "padding", "more"), FORMS)
-def test_the_textbook_definition(kernel, stride, padding, more):
-    rng = np.random.default_rng(0)
-    x, w = rng.normal(size=(2, 4, 3, 2)), rng.normal(size=(kernel, kernel, 2, 5))
-    y = conv_transpose(jnp.asarray(x), jnp.asarray(w), stride, padding, more)
-    expected = np.stack([textbook(image, w, stride, padding, more) for image in x])
-    np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-5)
-
-
 @pytest.mark.parametrize(("kernel", "stride", "padding"), [(2, 2, 0), (4, 2, 1), (3, 1, 1)])
 def test_the_transpose_of_the_convolution_s_matrix(kernel, stride, padding):
     """d2l.ai, sec. 14.10.3: where a convolution is v = W u, this is u = W^T v."""

@@ -33,7 +33,7 @@ def conv_general_dilated(
     product (`cnnlab.nn.banded`), made of plain operations: every kind of derivative and `vmap`
     work. All others, and all on other platforms, are lax's own.
     """
-    few = lhs.shape[-1] <= _FEW_CHANNELS and jax.default_backend() == "cpu" and not options
+    few = lhs.shape[-1] <= _FEW_CHANNELS and suits_cpu() and not options
     if few and _is_plain(lhs, dimension_numbers, lhs_dilation, rhs_dilation, feature_group_count):
         pads = padding
         if isinstance(padding, str):

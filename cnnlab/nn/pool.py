@@ -7,6 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from cnnlab.nn.forms import cpu_forms
+
+
 avg_pool = nn.avg_pool
 
 
@@ -30,10 +33,10 @@ def max_pool(
       padding: `VALID`, `SAME`, or pairs for height and width.
     """
     window = tuple(window_shape)
-    if strides is None or tuple(strides) != window or padding != "VALID" or inputs.ndim != 4:
-        return nn.max_pool(inputs, window, strides, padding)
-    if jax.default_backend() != "cpu":
-        return nn.max_pool(inputs, window, strides, padding)
+    apart = strides is not None and tuple(strides) == window and padding == "VALID"
+    if not (apart and inputs.ndim == 4 and cpu_forms()):
+        # By keyword: jax2onnx replaces flax's function by one that takes no others.
+        return nn.max_pool(inputs, window_shape=window, strides=strides, padding=padding)
     batch, height, width, channels = inputs.shape
     rows, columns = height // window[0], width // window[1]
     whole = inputs[:, : rows * window[0], : columns * window[1]]
@@ -50,7 +53,9 @@ def max_pool_ceil(inputs: jax.Array, window: int, stride: int) -> jax.Array:
       stride: distance of windows.
     """
     overhang = [(0, -(extent - window) % stride) for extent in inputs.shape[1:3]]
-    return nn.max_pool(inputs, (window, window), (stride, stride), overhang)
+    return nn.max_pool(
+        inputs, window_shape=(window, window), strides=(stride, stride), padding=overhang
+    )
 
 
 def adaptive_avg_pool(inputs: jax.Array, size: int) -> jax.Array:

@@ -9,7 +9,7 @@ import jax
 _plain = contextvars.ContextVar("plain", default=False)
 
 
-def suits_cpu() -> bool:
+def cpu_forms() -> bool:
     """Whether layers take their forms for the CPU: on that backend, outside of `plain_forms`."""
     return jax.default_backend() == "cpu" and not _plain.get()
 

@@ -36,7 +36,7 @@ ALLOWED = {
     "tasks": set(),
     "config": {"data"},
     "pretrained": {"models", "nn"},
-    "train": {"config", "data", "models", "pretrained", "tasks"},
+    "train": {"config", "data", "models", "nn", "pretrained", "tasks"},
     "classical": {"config", "data", "tasks", "train"},
     "analysis": {"config", "data", "models", "nn", "train"},
     "report": {"train", "tasks", "analysis"},

@@ -1,6 +1,8 @@
 """`launch.py export`: a run's weights as a file that the other library loads with strict=True."""
 
+import dataclasses
 import json
+import sys
 
 import jax
 import numpy as np
@@ -8,8 +10,10 @@ import pytest
 from PIL import Image
 
 from cnnlab.cli.main import main
+from cnnlab.config import DataConfig, ModelConfig
 from cnnlab.pretrained import files, load
-from cnnlab.train import load_run
+from cnnlab.train import fit, load_run
+from cnnlab.train.standalone import export_stablehlo
 from tests.conftest import assert_trees_equal
 from tests.pretrained.peer_networks import libraries, logits_of
 
@@ -83,3 +87,51 @@ def test_mistakes(run, arguments, sentence, capsys, tmp_path):
     captured = capsys.readouterr()
     assert sentence in captured.err
     assert captured.err.startswith("error: ")
+
+
+def test_stablehlo_gives_the_same_probabilities(run, tmp_path, capsys):
+    path = tmp_path / "x.stablehlo"
+    assert launch("export", f"--workdir={run}", "--format=stablehlo", f"--out={path}") == 0
+    out = capsys.readouterr().out
+    assert "cpu, cuda, rocm, tpu" in out and "uint8[batch,33,33,3]" in out.replace("u8[", "uint8[")
+    images = np.random.default_rng(1).integers(0, 256, (3, 33, 33, 3), np.uint8)
+    found = jax.export.deserialize(bytearray(path.read_bytes())).call(images)
+    np.testing.assert_allclose(found, load_run(run).probabilities(images), atol=1e-5)
+
+
+def test_stablehlo_of_a_small_network_holds_plain_convolutions(tmp_path, tiny_config):
+    """And neither the forms for CPUs nor anything that only this machine has."""
+    config = dataclasses.replace(tiny_config, steps=1, model=ModelConfig("lenet_relu"))
+    config = dataclasses.replace(config, data=DataConfig("digits", image_size=28))
+    fit(config, tmp_path)
+    program = export_stablehlo(load_run(tmp_path, "latest"), batch_size=2)
+    text = program.mlir_module()
+    assert text.count("stablehlo.convolution") == 2
+    assert text.count("stablehlo.reduce_window") == 2
+    assert program.in_avals[0].shape == (2, 28, 28, 1)
+
+
+@pytest.mark.peer
+def test_onnx_runtime_gives_the_same_probabilities(tmp_path, tiny_config, capsys):
+    pytest.importorskip("jax2onnx", reason="jax2onnx is not installed")
+    runtime = pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed")
+    config = dataclasses.replace(tiny_config, steps=1, model=ModelConfig("lenet_relu"))
+    config = dataclasses.replace(config, data=DataConfig("digits", image_size=28))
+    fit(config, tmp_path / "run")
+    path = tmp_path / "x.onnx"
+    assert launch("export", f"--workdir={tmp_path}/run", "--format=onnx", f"--out={path}") == 0
+    assert "differ from the network's by at most" in capsys.readouterr().out
+    images = np.random.default_rng(1).integers(0, 256, (5, 28, 28, 1), np.uint8)
+    session = runtime.InferenceSession(str(path))
+    (found,) = session.run(None, {session.get_inputs()[0].name: images})
+    expected = load_run(tmp_path / "run").probabilities(images)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_without_a_converter_onnx_is_one_sentence(run, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "jax2onnx", None)
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    path = tmp_path / "x.onnx"
+    assert launch("export", f"--workdir={run}", "--format=onnx", f"--out={path}") == 1
+    assert "pip install 'cnnlab[onnx]'" in capsys.readouterr().err
+    assert not path.exists()

@@ -1,9 +1,11 @@
-"""FCN-32s on the scenes of `unet_digit_scenes`, for comparison: the same budget, without skips.
+"""FCN-32s on the scenes of `unet_digit_scenes`, for comparison: as many updates, without skips.
 
 Mean IoU 7.76 % (seed 0): it calls everything background. A stride of 32 leaves of 48 pixels a map
-of one, from which no place of a digit can be read; the paper's images were 500 pixels wide.
+of one, from which no place of a digit can be read; the paper's images were 500 pixels wide. With
+the skips of FCN-8s, which are added to the coarse scores, it is 47.57 %.
 
     python launch.py train --config=fcn32s_digit_scenes
+    python launch.py train --config=fcn32s_digit_scenes --config.model.name=fcn8s
 """
 
 import dataclasses

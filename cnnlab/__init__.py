@@ -17,7 +17,18 @@ _FUNCTIONS = {
     "list_models": "cnnlab.models",
     "UserError": "cnnlab.errors",
 }
-_PACKAGES = ("analysis", "config", "data", "models", "nn", "pretrained", "report", "tasks", "train")
+_PACKAGES = (
+    "analysis",
+    "config",
+    "data",
+    "models",
+    "nn",
+    "pretrained",
+    "report",
+    "sweep",
+    "tasks",
+    "train",
+)
 
 __all__ = [*_FUNCTIONS, *_PACKAGES]
 

@@ -40,6 +40,7 @@ ALLOWED = {
     "classical": {"config", "data", "tasks", "train"},
     "analysis": {"config", "data", "models", "nn", "train"},
     "report": {"train", "tasks", "analysis"},
+    "sweep": {"classical", "config", "data", "models", "report", "tasks", "train"},
 }
 
 

@@ -1,0 +1,1 @@
+"""Sweeps: many trials of one experiment, and what to make of them."""

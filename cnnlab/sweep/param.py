@@ -1,0 +1,329 @@
+"""What a hyper-parameter may be: a range or a list, read from a text, drawn, listed, suggested."""
+
+import ast
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+
+from cnnlab.errors import UserError, did_you_mean
+
+_SCALARS = (type(None), bool, int, float, str)
+
+
+@dataclasses.dataclass(frozen=True)
+class Param:
+    """One hyper-parameter's values.
+
+    Attributes:
+      when: expression of other fields, e.g. `model.name == mlp`; where it does not hold, the
+        hyper-parameter is left as the config has it. None: always there.
+    """
+
+    when: str | None = dataclasses.field(default=None, kw_only=True)
+
+    def from_unit(self, u: float) -> Any:
+        """The value at `u` in [0, 1): a uniform `u` gives the distribution to search."""
+        raise NotImplementedError
+
+    def values(self) -> list[Any] | None:
+        """All values in their order, or None where they are too many to be listed."""
+        raise NotImplementedError
+
+    def bounds(self) -> list[Any]:
+        """Values that show whether a field takes this: the ends of a range, all of a list."""
+        raise NotImplementedError
+
+    def distribution(self) -> BaseDistribution:
+        """Optuna's form of it."""
+        raise NotImplementedError
+
+    def store(self, value: Any) -> Any:
+        """A value as Optuna keeps it."""
+        return value
+
+    def restore(self, stored: Any) -> Any:
+        """The inverse of `store`."""
+        return stored
+
+    def _with_condition(self, text: str) -> str:
+        return text if self.when is None else f"{text} if {self.when}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Float(Param):
+    """A number from `low` to `high`, evenly distributed, or its logarithm is (`log`)."""
+
+    low: float
+    high: float
+    log: bool = False
+
+    def __post_init__(self) -> None:
+        _check_range("log" if self.log else "uniform", self.low, self.high, self.log)
+
+    def __str__(self) -> str:
+        name = "log" if self.log else "uniform"
+        return self._with_condition(f"{name}({self.low!r}, {self.high!r})")
+
+    def from_unit(self, u: float) -> float:
+        """See `Param.from_unit`."""
+        if self.log:
+            low, high = math.log(self.low), math.log(self.high)
+            return min(max(math.exp(low + u * (high - low)), self.low), self.high)
+        return self.low + u * (self.high - self.low)
+
+    def values(self) -> None:
+        """See `Param.values`."""
+        return None
+
+    def bounds(self) -> list[float]:
+        """See `Param.bounds`."""
+        return [self.low, self.high]
+
+    def distribution(self) -> FloatDistribution:
+        """See `Param.distribution`."""
+        return FloatDistribution(self.low, self.high, log=self.log)
+
+
+@dataclasses.dataclass(frozen=True)
+class Integer(Param):
+    """A whole number from `low` to `high`, both included; `log`: evenly in its logarithm."""
+
+    low: int
+    high: int
+    log: bool = False
+
+    def __post_init__(self) -> None:
+        name = "logint" if self.log else "int"
+        for end in (self.low, self.high):
+            if not isinstance(end, int) or isinstance(end, bool):
+                raise UserError(f"{name}({self.low}, {self.high}): {end!r} is not a whole number.")
+        _check_range(name, self.low, self.high, self.log)
+
+    def __str__(self) -> str:
+        name = "logint" if self.log else "int"
+        return self._with_condition(f"{name}({self.low}, {self.high})")
+
+    def from_unit(self, u: float) -> int:
+        """See `Param.from_unit`."""
+        if not self.log:
+            return min(self.low + int(u * (self.high - self.low + 1)), self.high)
+        # Each whole number has the range half-way to its neighbours, as in Optuna.
+        low, high = math.log(self.low - 0.5), math.log(self.high + 0.5)
+        return min(max(round(math.exp(low + u * (high - low))), self.low), self.high)
+
+    def values(self) -> list[int]:
+        """See `Param.values`."""
+        return list(range(self.low, self.high + 1))
+
+    def bounds(self) -> list[int]:
+        """See `Param.bounds`."""
+        return [self.low, self.high]
+
+    def distribution(self) -> IntDistribution:
+        """See `Param.distribution`."""
+        return IntDistribution(self.low, self.high, log=self.log)
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice(Param):
+    """One of a list: numbers, texts, true or false, none, or tuples of them."""
+
+    choices: tuple[Any, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "choices", tuple(map(_frozen, self.choices)))
+        if not self.choices:
+            raise UserError("[] has no value to try.")
+        texts = [_value_text(choice) for choice in self.choices]
+        double = next((text for text in texts if texts.count(text) > 1), None)
+        if double is not None:
+            raise UserError(f"{self._list()} has {double} twice.")
+
+    def __str__(self) -> str:
+        return self._with_condition(self._list())
+
+    def _list(self) -> str:
+        return f"[{', '.join(map(_value_text, self.choices))}]"
+
+    def from_unit(self, u: float) -> Any:
+        """See `Param.from_unit`."""
+        return self.choices[min(int(u * len(self.choices)), len(self.choices) - 1)]
+
+    def values(self) -> list[Any]:
+        """See `Param.values`."""
+        return list(self.choices)
+
+    def bounds(self) -> list[Any]:
+        """See `Param.bounds`."""
+        return list(self.choices)
+
+    def distribution(self) -> CategoricalDistribution:
+        """See `Param.distribution`."""
+        return CategoricalDistribution([self.store(choice) for choice in self.choices])
+
+    def store(self, value: Any) -> Any:
+        """See `Param.store`: storages hold scalars only, so a tuple becomes its text."""
+        return value if isinstance(value, _SCALARS) else _value_text(value)
+
+    def restore(self, stored: Any) -> Any:
+        """See `Param.restore`."""
+        same = [c for c in self.choices if type(self.store(c)) is type(stored)]
+        return next(choice for choice in same if self.store(choice) == stored)
+
+
+def uniform(low: float, high: float, *, when: str | None = None) -> Float:
+    """A number between two others."""
+    return Float(float(low), float(high), when=when)
+
+
+def log(low: float, high: float, *, when: str | None = None) -> Float:
+    """A number between two others, as likely from 0.01 to 0.1 as from 0.1 to 1."""
+    return Float(float(low), float(high), log=True, when=when)
+
+
+def integer(low: int, high: int, *, when: str | None = None) -> Integer:
+    """A whole number from `low` to `high`, both included."""
+    return Integer(low, high, when=when)
+
+
+def log_integer(low: int, high: int, *, when: str | None = None) -> Integer:
+    """A whole number, as likely from 10 to 100 as from 100 to 1000."""
+    return Integer(low, high, log=True, when=when)
+
+
+def choice(values: Sequence[Any], *, when: str | None = None) -> Choice:
+    """One of some values."""
+    return Choice(tuple(values), when=when)
+
+
+def _linspace(low: float, high: float, count: int) -> Choice:
+    return Choice(tuple(_rounded(x) for x in np.linspace(low, high, _count(count))))
+
+
+def _geomspace(low: float, high: float, count: int) -> Choice:
+    _check_range("geomspace", low, high, log=True)
+    return Choice(tuple(_rounded(x) for x in np.geomspace(low, high, _count(count))))
+
+
+def _range(*ends: int) -> Choice:
+    return Choice(tuple(range(*ends)))
+
+
+_FUNCTIONS = {
+    "uniform": uniform,
+    "log": log,
+    "int": integer,
+    "logint": log_integer,
+    "range": _range,
+    "linspace": _linspace,
+    "geomspace": _geomspace,
+}
+_EXAMPLES = "log(1e-4, 1), uniform(0, 0.5), int(1, 8), logint(8, 256), [a, b] or range(3)"
+
+
+def parse_param(text: str) -> Param:
+    """Reads `log(1e-4, 1)`, `[lenet, mlp]`, `range(3)`, ..., and a condition: `... if EXPRESSION`.
+
+    `uniform(a, b)`, `log(a, b)`, `int(a, b)` and `logint(a, b)` are ranges with both ends;
+    `linspace(a, b, n)`, `geomspace(a, b, n)` and `range(n)` are lists.
+
+    Raises:
+      UserError: it is none of these, or a range that is empty.
+    """
+    values, separator, when = text.rpartition(" if ")
+    if not separator:
+        values, when = text, ""
+    param = _parse_values(values.strip())
+    return dataclasses.replace(param, when=when.strip()) if separator else param
+
+
+def _parse_values(text: str) -> Param:
+    try:
+        node = ast.parse(text, mode="eval").body
+    except (SyntaxError, ValueError) as error:
+        raise UserError(
+            f"'{text}' is not a range or a list: take {_EXAMPLES}. Texts other than plain words "
+            "need quotes."
+        ) from error
+    if isinstance(node, ast.List):
+        return Choice(tuple(_value(item, text) for item in node.elts))
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+        name = node.func.id
+        if name not in _FUNCTIONS:
+            raise UserError(f"There is no range '{name}'.{did_you_mean(name, _FUNCTIONS)}")
+        arguments = [_value(item, text) for item in node.args]
+        numbers = all(isinstance(a, (int, float)) and not isinstance(a, bool) for a in arguments)
+        if node.keywords or not arguments or not numbers:
+            raise UserError(f"'{text}': {name} takes numbers only, e.g. {_EXAMPLES}.")
+        try:
+            return _FUNCTIONS[name](*arguments)
+        except TypeError as error:
+            raise UserError(f"'{text}' cannot be: {error}.".replace("()", "")) from error
+    raise UserError(f"'{text}' is not a range or a list: take {_EXAMPLES}.")
+
+
+def _value(node: ast.expr, text: str) -> Any:
+    """A number, a text, a word, or a tuple of them."""
+    if isinstance(node, ast.Name):
+        return {"true": True, "false": False, "none": None}.get(node.id.lower(), node.id)
+    if isinstance(node, (ast.Tuple, ast.List)):
+        return tuple(_value(item, text) for item in node.elts)
+    try:
+        return ast.literal_eval(node)
+    except ValueError as error:
+        raise UserError(
+            f"'{text}': '{ast.unparse(node)}' is not a value; texts other than plain words need "
+            "quotes."
+        ) from error
+
+
+def _check_range(name: str, low: float, high: float, log: bool) -> None:
+    shown = f"{name}({low!r}, {high!r})"
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise UserError(f"{shown}: both ends must be finite.")
+    if log and low <= 0:
+        raise UserError(f"{shown}: a range of logarithms must start above 0, not at {low!r}.")
+    if low >= high:
+        raise UserError(f"{shown} is empty: the first number must be below the second.")
+
+
+def _count(count: int) -> int:
+    if not isinstance(count, int) or count < 2:
+        raise UserError(f"A list from one number to another needs 2 or more values, not {count!r}.")
+    return count
+
+
+def _rounded(x: float) -> float:
+    """Without the last binary digits, which make 0.1 of geomspace(0.001, 10, 5) unreadable."""
+    return float(f"{x:.12g}")
+
+
+def _frozen(value: Any) -> Any:
+    """A choice in the form that it will have when it is read back."""
+    if isinstance(value, (list, tuple)):
+        return tuple(map(_frozen, value))
+    if isinstance(value, np.generic):
+        return value.item()
+    if not isinstance(value, _SCALARS):
+        raise UserError(
+            f"{value!r} cannot be a choice: take numbers, texts, true or false, none, or tuples."
+        )
+    return value
+
+
+def _value_text(value: Any) -> str:
+    words = {True: "true", False: "false", None: "none"}
+    if isinstance(value, (bool, type(None))):
+        return words[value]
+    if isinstance(value, tuple):
+        return f"({', '.join(map(_value_text, value))}{',' if len(value) == 1 else ''})"
+    return repr(value)

@@ -104,10 +104,10 @@ def test_stablehlo_of_a_small_network_holds_plain_convolutions(tmp_path, tiny_co
     config = dataclasses.replace(tiny_config, steps=1, model=ModelConfig("lenet_relu"))
     config = dataclasses.replace(config, data=DataConfig("digits", image_size=28))
     fit(config, tmp_path)
-    program = export_stablehlo(load_run(tmp_path, "latest"), batch_size=2)
+    program = export_stablehlo(load_run(tmp_path, "latest"), batch_size=2, platforms=["cuda"])
     text = program.mlir_module()
     assert text.count("= stablehlo.convolution(") == 2
-    assert text.count("= \"stablehlo.reduce_window\"(") == 2
+    assert text.count('= "stablehlo.reduce_window"(') == 2
     assert program.in_avals[0].shape == (2, 28, 28, 1)
 
 

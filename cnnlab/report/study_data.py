@@ -42,6 +42,7 @@ class Trial:
       value: the metric; None unless the trial is complete.
       params: value of each hyper-parameter that this trial has, by its path in the config.
       repeats: the metric of each seed, where one trial trains several.
+      tests: numbers on the test split, of each seed; they have no part in any comparison.
       curve: metric by training step, as reported while it trained.
       started: when it began.
       ended: when it finished.
@@ -56,6 +57,7 @@ class Trial:
     value: float | None = None
     params: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     repeats: tuple[float, ...] = ()
+    tests: tuple[Mapping[str, float | None], ...] = ()
     curve: Mapping[int, float] = dataclasses.field(default_factory=dict)
     started: datetime.datetime | None = None
     ended: datetime.datetime | None = None

@@ -143,14 +143,13 @@ def plot_timeline(study: Study) -> Figure | None:
         figure = Figure(figsize=(8.4, 1.1 + 0.42 * len(lanes)), layout="constrained")
         axis = figure.subplots()
         axis.grid(False, axis="y")
-        end = max(bar.end for lane in lanes for bar in lane)
         top = study.best.trials[0].number if study.best else None
         for row, lane in enumerate(lanes):
             for bar in lane:
                 color = BEST if bar.trial.number == top else STATE_COLORS[bar.trial.state]
                 axis.barh(row, bar.end - bar.start, left=bar.start, height=0.74, color=color,
                           edgecolor="white", linewidth=0.6)  # fmt: skip
-                if (bar.end - bar.start) / end > 0.018:
+                if bar.end - bar.start > 0.018 * timeline.length:
                     axis.text((bar.start + bar.end) / 2, row, str(bar.trial.number), ha="center",
                               va="center", fontsize=8, color="white")  # fmt: skip
         for state in study.counts:
@@ -158,7 +157,7 @@ def plot_timeline(study: Study) -> Figure | None:
                 axis.barh(0, 0, color=STATE_COLORS[state], label=state)
         axis.set_yticks([])
         axis.invert_yaxis()
-        axis.set_xlim(0, end)
+        axis.set_xlim(0, timeline.length)
         axis.set_xlabel(f"{timeline.unit} since {timeline.start:%Y-%m-%d %H:%M}")
         axis.set_title("when each trial ran")
         figure.legend(loc="outside upper right", ncols=5, handlelength=1.0, handleheight=1.0)

@@ -29,11 +29,13 @@ class Timeline:
 
     Attributes:
       lanes: as many as trials ran at the same time.
+      length: from the first start to the last time that is known, above zero.
       unit: of the times: `seconds`, `minutes` or `hours`.
       start: when the first trial began.
     """
 
     lanes: tuple[tuple[Bar, ...], ...]
+    length: float
     unit: str
     start: datetime.datetime
 
@@ -58,4 +60,4 @@ def make_timeline(study: Study) -> Timeline | None:
         if lane is None:
             lanes.append(lane := [])
         lane.append(bar)
-    return Timeline(tuple(map(tuple, lanes)), unit, start)
+    return Timeline(tuple(map(tuple, lanes)), length / size, unit, start)

@@ -139,7 +139,10 @@ def timeline(study: Study) -> Plot | None:
         **_hover(study, [bar.trial for _, bar in bars]),
     }
     layout = {
-        "xaxis": {"title": {"text": f"{lines.unit} since {lines.start:%Y-%m-%d %H:%M}"}},
+        "xaxis": {
+            "title": {"text": f"{lines.unit} since {lines.start:%Y-%m-%d %H:%M}"},
+            "range": [0, lines.length],
+        },
         "yaxis": {"autorange": "reversed", "showticklabels": False, "showgrid": False},
         "bargap": 0.2,
         "uniformtext": {"mode": "hide", "minsize": 9},

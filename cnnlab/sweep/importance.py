@@ -9,6 +9,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 
 from cnnlab.report.study_data import Study, Trial
+from cnnlab.sweep.sampler import quiet_optuna
 
 # Of simulated studies with one strong hyper-parameter among five, that one was named in 9 of 10
 # with 10 trials and in 10 of 10 with 16 (tests/sweep/test_importance.py); with 6, in 6 of 10.
@@ -72,16 +73,17 @@ def _fanova(
         else FloatDistribution(min(column), max(column))
         for name, column in columns.items()
     }
-    shadow = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-    shadow.add_trials(
-        [
-            optuna.trial.create_trial(
-                params={name: column[row] for name, column in columns.items()},
-                distributions=distributions,
-                value=value,
-            )
-            for row, value in enumerate(values)
-        ]
-    )
-    shares = get_param_importances(shadow, evaluator=FanovaImportanceEvaluator(seed=0))
+    with quiet_optuna():
+        shadow = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+        shadow.add_trials(
+            [
+                optuna.trial.create_trial(
+                    params={name: column[row] for name, column in columns.items()},
+                    distributions=distributions,
+                    value=value,
+                )
+                for row, value in enumerate(values)
+            ]
+        )
+        shares = get_param_importances(shadow, evaluator=FanovaImportanceEvaluator(seed=0))
     return {name: float(share) for name, share in shares.items()}

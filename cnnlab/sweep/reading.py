@@ -43,6 +43,8 @@ def read_study(
 def _read_trial(trial: FrozenTrial) -> Trial:
     attributes = trial.user_attrs
     state, reason = _STATES[trial.state], attributes.get("reason", "")
+    if state == "running" and attributes.get("released"):
+        state = "waiting"  # its worker was stopped, and nobody has gone on with it
     value = trial.value if trial.state is TrialState.COMPLETE else None
     if value is not None and not math.isfinite(value):
         state, value, reason = "failed", None, reason or f"its value is {value}"
@@ -55,6 +57,7 @@ def _read_trial(trial: FrozenTrial) -> Trial:
         value=value,
         params={_path(key): value for key, value in trial.params.items()},
         repeats=tuple(attributes.get("repeats", ())),
+        tests=tuple(attributes.get("tests", ())),
         curve={s: x for s, x in sorted(trial.intermediate_values.items()) if math.isfinite(x)},
         started=trial.datetime_start,
         ended=trial.datetime_complete,

@@ -14,7 +14,6 @@ import optuna
 from matplotlib.figure import Figure
 
 from cnnlab.config import Config
-from cnnlab.errors import UserError
 from cnnlab.report.study_data import Candidate, Study
 from cnnlab.report.study_figures import (
     plot_history,
@@ -22,13 +21,13 @@ from cnnlab.report.study_figures import (
     plot_learning_curves,
     plot_timeline,
 )
+from cnnlab.report.study_metric import Spread
 from cnnlab.report.study_page import study_page
 from cnnlab.report.study_params import plot_parallel, plot_slices
 from cnnlab.sweep.best import write_best
 from cnnlab.sweep.importance import importances
 from cnnlab.sweep.reading import read_study
 from cnnlab.sweep.tables import write_trials
-from cnnlab.train.workdir import Workdir
 
 
 def write_results(
@@ -101,21 +100,13 @@ def _title(study: Study, best: Candidate) -> str:
 
 
 def _test_notes(study: Study, best: Candidate) -> tuple[str, ...]:
-    """The metric on the test split, which had no part in the choice, where the runs tell it."""
-    values = []
-    for trial in best.trials:
-        try:
-            result = Workdir(trial.workdir).result() if trial.workdir else None
-        except (UserError, OSError):
-            continue
-        value = (result or {}).get("test", {}).get(study.metric.name)
-        if value is not None:
-            values.append(value)
+    """The best config's metric on the test split, where its runs tell it."""
+    tests = [numbers.get(study.metric.name) for trial in best.trials for numbers in trial.tests]
+    values = [value for value in tests if value is not None]
     if not values:
         return ()
-    mean = study.metric.text(sum(values) / len(values))
-    over = f", mean of {len(values)} seeds" if len(values) > 1 else ""
-    return (f"On the test split, which had no part in the choice: {mean}{over}",)
+    text = study.metric.spread_text(Spread.of(values))
+    return (f"On the test split, which had no part in the choice: {text}",)
 
 
 def _save(picture: Figure, path: Path) -> None:

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from cnnlab.report import study_plots
-from cnnlab.report.study_data import Study, Trial, value_text
+from cnnlab.report.study_data import Candidate, Study, Trial, value_text
 from cnnlab.report.study_rails import make_rail, metric_rail
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -89,11 +89,12 @@ def _best(study: Study, command: str, notes: tuple[str, ...]) -> dict[str, Any] 
             f"confidence interval, trial{'s' if len(best.trials) > 1 else ''} {numbers}; standard "
             f"deviation {study.metric.text(best.spread.sd)}"
         )
+    params = best.params if len(best.trials) > 1 else best.trials[0].params  # with its seed
     return {
         "value": study.metric.spread_text(best.spread),
         "about": about,
         "notes": notes,
-        "params": [(name, value_text(value)) for name, value in best.params.items()],
+        "params": [(name, value_text(value)) for name, value in params.items()],
         "command": command,
     }
 
@@ -153,7 +154,7 @@ def _rails(study: Study) -> dict[str, Any]:
                 "good": heights[-1] if study.metric.sign > 0 else 1.0 - heights[-1],
                 "best": rank == 0,
                 "trial": candidate.trials[0].number,
-                "text": study_plots.hover_text(study, candidate.trials[0]),
+                "text": _line_text(study, candidate),
             }
         )
     rails = [
@@ -161,6 +162,14 @@ def _rails(study: Study) -> dict[str, Any]:
         for rail, _ in drawn
     ]
     return {"rails": rails, "lines": lines}
+
+
+def _line_text(study: Study, candidate: Candidate) -> str:
+    text = study_plots.hover_text(study, candidate.trials[0])
+    if len(candidate.trials) > 1:
+        mean = study.metric.spread_text(candidate.spread)
+        text = f"<b>mean of {candidate.spread.n} seeds {mean}</b><br>the best of them: {text}"
+    return text
 
 
 def _columns(study: Study) -> list[dict[str, Any]]:

@@ -1,7 +1,9 @@
 "use strict";
 
-const dark = matchMedia("(prefers-color-scheme: dark)");
-const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+const systemTheme = matchMedia("(prefers-color-scheme: dark)");
+const root = document.documentElement;
+const isDark = () => root.dataset.theme ? root.dataset.theme === "dark" : systemTheme.matches;
+const color = (name) => getComputedStyle(root).getPropertyValue(name).trim();
 
 /* Figures: what depends on the page is put in here. */
 
@@ -74,7 +76,7 @@ const VIRIDIS = [[68, 1, 84], [71, 44, 122], [59, 81, 139], [44, 113, 142], [33,
 
 function viridis(share) {
   // Neither end can be seen on both a light page and a dark one.
-  const at = (dark.matches ? 0.25 + 0.75 * share : 0.9 * share) * (VIRIDIS.length - 1);
+  const at = (isDark() ? 0.25 + 0.75 * share : 0.9 * share) * (VIRIDIS.length - 1);
   const low = Math.min(Math.floor(at), VIRIDIS.length - 2);
   const mixed = VIRIDIS[low].map((x, i) => Math.round(x + (at - low) * (VIRIDIS[low + 1][i] - x)));
   return `rgb(${mixed.join(",")})`;
@@ -164,7 +166,17 @@ function filterLines(paths) {
 drawRails();
 let resizing;
 addEventListener("resize", () => { clearTimeout(resizing); resizing = setTimeout(drawRails, 100); });
-dark.addEventListener("change", () => { places.forEach(draw); drawRails(); });
+
+function redraw() {
+  places.forEach(draw);
+  drawRails();
+}
+
+systemTheme.addEventListener("change", redraw);
+document.getElementById("theme").addEventListener("click", () => {
+  root.dataset.theme = isDark() ? "light" : "dark";
+  redraw();
+});
 
 /* The table. */
 

@@ -38,8 +38,8 @@ ALLOWED = {
     "pretrained": {"models", "nn"},
     "train": {"config", "data", "models", "nn", "pretrained", "tasks"},
     "classical": {"config", "data", "tasks", "train"},
-    "analysis": {"config", "data", "models", "nn", "train"},
-    "report": {"train", "tasks", "analysis"},
+    "analysis": {"config", "data", "models", "nn", "tasks", "train"},
+    "report": {"analysis", "config", "data", "models", "tasks", "train"},
     "sweep": {"classical", "config", "data", "models", "report", "tasks", "train"},
 }
 

@@ -15,10 +15,11 @@ from cnnlab.config.schema import (
     OptimizerConfig,
     ScheduleConfig,
 )
-from cnnlab.config.serialize import differences, from_json, to_json
+from cnnlab.config.serialize import EXECUTION_FIELDS, differences, flat_fields, from_json, to_json
 from cnnlab.config.validate import validate
 
 __all__ = [
+    "EXECUTION_FIELDS",
     "AugmentConfig",
     "CheckpointConfig",
     "Config",
@@ -33,6 +34,7 @@ __all__ = [
     "check_options",
     "differences",
     "experiment_names",
+    "flat_fields",
     "from_json",
     "load_experiment",
     "to_json",

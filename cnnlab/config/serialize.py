@@ -26,6 +26,11 @@ def to_json(config: Config) -> dict[str, Any]:
     return dataclasses.asdict(config)
 
 
+def flat_fields(config: Config) -> dict[str, Any]:
+    """The values of all fields by their paths, e.g. `optimizer.learning_rate`."""
+    return {path: _plain(value) for path, value in _flatten(to_json(config)).items()}
+
+
 def from_json(tree: dict[str, Any]) -> Config:
     """The inverse of `to_json`, with names and types checked; raises `UserError`."""
     return apply_overrides(Config(), _flatten(tree))
@@ -33,11 +38,11 @@ def from_json(tree: dict[str, Any]) -> Config:
 
 def differences(saved: Config, asked: Config) -> list[str]:
     """Lines `path: saved -> asked` of the fields in which two configs contradict each other."""
-    old, new = _flatten(to_json(saved)), _flatten(to_json(asked))
+    old, new = flat_fields(saved), flat_fields(asked)
     return [
         f"{path}: {old.get(path, 'unset')} -> {new.get(path, 'unset')}"
         for path in sorted(old.keys() | new.keys())
-        if path not in EXECUTION_FIELDS and _plain(old.get(path)) != _plain(new.get(path))
+        if path not in EXECUTION_FIELDS and old.get(path) != new.get(path)
     ]
 
 

@@ -1,0 +1,129 @@
+"""Curves of several runs: which runs differ by their seeds alone, and how far these lie apart."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from cnnlab.config import EXECUTION_FIELDS, Config, flat_fields
+from cnnlab.train.records import Row
+
+UNSET = "unset"  # an option that one config has and another has not
+
+Curve = tuple[np.ndarray, np.ndarray]
+
+
+class Spread(NamedTuple):
+    """Several curves as one; arrays are [points].
+
+    Attributes:
+      x: every place at which any of them has a value.
+      mean: over those that have.
+      std: their sample standard deviation; 0 for a single one.
+      low: the smallest of them.
+      high: the largest of them.
+      count: how many they are.
+    """
+
+    x: np.ndarray
+    mean: np.ndarray
+    std: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    count: np.ndarray
+
+
+def group_by_seed(configs: Sequence[Config]) -> list[list[int]]:
+    """Numbers of the configs, those together that differ by nothing that matters but the seed."""
+    groups: dict[str, list[int]] = {}
+    for number, config in enumerate(configs):
+        fields = {
+            path: value
+            for path, value in flat_fields(config).items()
+            if path != "seed" and path not in EXECUTION_FIELDS
+        }
+        groups.setdefault(repr(sorted(fields.items())), []).append(number)
+    return list(groups.values())
+
+
+def differing_fields(configs: Sequence[Config]) -> dict[str, list[Any]]:
+    """The fields in which configs differ, by path, each with its value in every config."""
+    flat = [flat_fields(config) for config in configs]
+    table = {path: [fields.get(path, UNSET) for fields in flat]
+             for path in sorted(set().union(*flat))}  # fmt: skip
+    return {path: values for path, values in table.items() if any(v != values[0] for v in values)}
+
+
+def curve(rows: Sequence[Row], split: str, name: str) -> Curve:
+    """Epochs and values of one number of one split, where rows have it; see `read_rows`."""
+    points = [
+        (row["epoch"], row[name])
+        for row in rows
+        if row["split"] == split and row.get(name) is not None
+    ]
+    x, y = np.array(points, np.float64).reshape(-1, 2).T
+    return x, y
+
+
+def spread(curves: Sequence[Curve]) -> Spread:
+    """Brings curves together place by place; nothing is interpolated."""
+    values: dict[float, list[float]] = {}
+    for x, y in curves:
+        for place, value in zip(x.tolist(), y.tolist(), strict=True):
+            values.setdefault(place, []).append(value)
+    places = sorted(values)
+    rows = [
+        (np.mean(v), np.std(v, ddof=1) if len(v) > 1 else 0.0, min(v), max(v), len(v))
+        for v in (values[place] for place in places)
+    ]
+    columns = np.array(rows, np.float64).reshape(-1, 5).T
+    return Spread(np.array(places), *columns[:4], columns[4].astype(int))
+
+
+def group_labels(configs: Sequence[Config], groups: Sequence[Sequence[int]]) -> list[str]:
+    """What sets each group apart from the others: its model, its data where they differ, fields.
+
+    Of groups with the same model and data all fields that differ are named, or, where these are
+    more than three, as many as it takes to tell the groups apart: `lenet learning_rate=0.1`.
+
+    Args:
+      configs: of all runs.
+      groups: of `group_by_seed`.
+    """
+    firsts = [configs[group[0]] for group in groups]
+    one_data_set = len({config.data.name for config in firsts}) == 1
+    alike: dict[str, list[int]] = {}
+    for number, config in enumerate(firsts):
+        name = config.model.name + ("" if one_data_set and len(groups) > 1 else
+                                    f" on {config.data.name}")  # fmt: skip
+        alike.setdefault(name, []).append(number)
+    labels = [""] * len(groups)
+    for name, members in alike.items():
+        fields = {
+            path: values
+            for path, values in differing_fields([firsts[i] for i in members]).items()
+            if path != "seed" and path not in EXECUTION_FIELDS
+        }
+        chosen = fields if len(fields) <= 3 else _telling(fields)
+        for place, number in enumerate(members):
+            parts = [
+                f"{path.rpartition('.')[2]}={values[place]}"
+                for path, values in chosen.items()
+                if values[place] != UNSET
+            ]
+            labels[number] = " ".join([name, *parts])
+    return labels
+
+
+def _telling(fields: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
+    """Some of the fields, which tell their holders apart as well as all do; the first that do."""
+    chosen: dict[str, list[Any]] = {}
+
+    def kinds(table: Mapping[str, list[Any]]) -> int:
+        return len(set(map(repr, zip(*table.values(), strict=True))))
+
+    while not chosen or kinds(chosen) < kinds(fields):
+        rest = [path for path in fields if path not in chosen]
+        best = max(rest, key=lambda path: kinds({**chosen, path: fields[path]}))
+        chosen[best] = fields[best]
+    return chosen

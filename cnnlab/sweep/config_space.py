@@ -26,7 +26,7 @@ def config_space(
       UserError: a path that names no field; a value of the wrong type, or out of the field's range
         in every combination; an option that no model of the space has.
     """
-    space = Space(params, constraints, others=_fields(config))
+    space = Space(params, constraints, others=config_fields(config))
     for entry in space.entries:
         _check_types(config, entry)
     sampler = RandomSampler(space, seed=0)
@@ -39,7 +39,7 @@ def config_space(
     return space
 
 
-def _fields(config: Config) -> dict[str, Any]:
+def config_fields(config: Config) -> dict[str, Any]:
     """Every field and option of a config, by path."""
 
     def flat(tree: Mapping[str, Any], prefix: str) -> dict[str, Any]:

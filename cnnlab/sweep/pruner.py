@@ -17,7 +17,13 @@ Curve = Sequence[float]
 
 
 class Pruner(Protocol):
-    """A rule."""
+    """A rule.
+
+    Attributes:
+      name: of the rule.
+    """
+
+    name: str
 
     def asks_at(self, number: int, count: int) -> bool:
         """Whether trial `number` may be ended after its evaluation `count`, which counts from 1."""
@@ -34,6 +40,8 @@ class Pruner(Protocol):
 
 class NoPruner:
     """Ends none."""
+
+    name = "none"
 
     def asks_at(self, number: int, count: int) -> bool:
         """See `Pruner`."""
@@ -54,6 +62,8 @@ class MedianPruner:
       first: the first evaluation at which it may end a trial.
       startup: how many others must have come that far.
     """
+
+    name = "median"
 
     def __init__(self, *, first: int = 1, startup: int = 5):
         self.first, self.startup = first, startup
@@ -83,6 +93,8 @@ class AshaPruner:
       first: evaluation of the first rung.
       factor: how many trials there are to each that goes on.
     """
+
+    name = "asha"
 
     def __init__(self, *, first: int = 1, factor: int = 3):
         if factor < 2:
@@ -115,6 +127,8 @@ class HyperbandPruner:
     Attributes:
       factor: see `AshaPruner`.
     """
+
+    name = "hyperband"
 
     def __init__(self, *, evaluations: int, factor: int = 3):
         """Builds the rule for trials of so many evaluations."""

@@ -1,0 +1,242 @@
+"""The trials of a study: who gets which next, what they report, how they end.
+
+Every change is one atomic step of the storage. A trial is taken under a mutex: one whose worker
+died comes first, then a new one. Its proposal, and whether it is ended early, depend on a fixed set
+of earlier trials (`lag`), so the study does not depend on who is faster, or dies.
+"""
+
+import dataclasses
+import datetime
+import enum
+import os
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import optuna
+from optuna.storages import BaseStorage
+from optuna.trial import FrozenTrial, TrialState
+
+from cnnlab.sweep.leases import Leases
+from cnnlab.sweep.sampler import Sampler
+from cnnlab.sweep.space import Space, Values
+
+# A trial that kills its worker each time, for want of memory say, must not do so for ever.
+MOST_DEATHS = 5
+
+
+class Nothing(enum.Enum):
+    """Why there is no trial to take."""
+
+    YET = "earlier trials must end first"
+    LEFT = "all trials have been taken"
+
+
+@dataclasses.dataclass(frozen=True)
+class Claim:
+    """A trial that this process works on.
+
+    Attributes:
+      number: counts from 0.
+      id: in the storage.
+      values: of its hyper-parameters, by path.
+      curve: what it has reported, by step.
+      repeats: values of the repeats that are done, from the first on.
+      tests: their numbers on the test split.
+      seconds: spent on it before.
+      resumed: whether another worker had begun it.
+    """
+
+    number: int
+    id: int
+    values: Values
+    curve: dict[int, float]
+    repeats: tuple[float, ...]
+    tests: tuple[dict[str, Any], ...]
+    seconds: float
+    resumed: bool
+
+
+class Ledger:
+    """Gives out trials and takes their results, for any number of workers.
+
+    Attributes:
+      total: how many trials there are to be.
+      lag: see there.
+      leases: who has which.
+    """
+
+    def __init__(
+        self,
+        storage: BaseStorage,
+        study_id: int,
+        leases: Leases,
+        space: Space,
+        sampler: Sampler,
+        *,
+        total: int,
+        lag: int | None,
+        progress: Callable[[int], int] = lambda number: 0,
+        birth_notes: Callable[[int], dict[str, Any]] = lambda number: {},
+    ):
+        """Opens the ledger.
+
+        Args:
+          storage: of the study.
+          study_id: in the storage.
+          leases: of the study.
+          space: what is searched.
+          sampler: proposes.
+          total: number of trials; at most as many as the sampler has.
+          lag: trial n depends on trials up to n - lag only, and waits for them; so at most as many
+            run at once where proposals need results. None takes what is known at the moment.
+          progress: of a trial's number, something that grows while it gets on, from one life of its
+            worker to the next.
+          birth_notes: of a trial's number, what is noted when it is begun.
+        """
+        self._storage, self._study_id, self._space = storage, study_id, space
+        self._sampler, self._progress, self._birth_notes = sampler, progress, birth_notes
+        self.total, self.lag, self.leases = total, lag, leases
+
+    def trials(self) -> list[FrozenTrial]:
+        """All trials as they stand, by number."""
+        return self._storage.get_all_trials(self._study_id, deepcopy=False)
+
+    def take(self) -> Claim | Nothing:
+        """A trial to work on: an abandoned one, the lowest number first, or a new one."""
+        with self.leases.mutex():
+            trials = self.trials()
+            for trial in trials:
+                if trial.state is TrialState.RUNNING and self.leases.take(trial.number):
+                    claim = self._take_up(trial)
+                    if claim is not None:
+                        return claim
+                    trials = self.trials()
+            return self._begin(len(trials), trials)
+
+    def _take_up(self, trial: FrozenTrial) -> Claim | None:
+        trial_id = self._storage.get_trial_id_from_study_id_trial_number(
+            self._study_id, trial.number
+        )
+        claim, notes = self._claim(trial, trial_id, resumed=True), trial.user_attrs
+        if not notes.get("released"):
+            progress = [len(trial.intermediate_values), self._progress(trial.number)]
+            deaths = notes.get("deaths", 0) + 1 if progress == notes.get("progress") else 1
+            if deaths > MOST_DEATHS:
+                self.finish(
+                    claim,
+                    TrialState.FAIL,
+                    reason=f"its worker died {deaths} times without getting on (killed, or out of "
+                    "memory)",
+                )
+                return None
+            self._note(trial_id, deaths=deaths, progress=progress)
+        self._note(trial_id, released=False, owner=_owner())
+        return claim
+
+    def _begin(self, number: int, trials: list[FrozenTrial]) -> Claim | Nothing:
+        if number >= self.total:
+            return Nothing.LEFT
+        results = trials
+        if self._sampler.needs_results(number) and self.lag is not None:
+            results = self._seen_from(number, trials)
+            if results is None:
+                return Nothing.YET
+        proposal = self._sampler.propose(number, results)
+        if proposal is None:
+            return Nothing.LEFT
+        params = {e.key: e.param for e in self._space.entries if e.key in proposal.values}
+        trial = optuna.trial.create_trial(
+            state=TrialState.RUNNING,
+            params=self._space.store(proposal.values),
+            distributions={key: param.distribution() for key, param in params.items()},
+            system_attrs=proposal.notes,
+            user_attrs={"owner": _owner()} | self._birth_notes(number),
+        )
+        # Nobody else looks at this number before it is in the storage.
+        self.leases.take(number)
+        try:
+            trial_id = self._storage.create_new_trial(self._study_id, template_trial=trial)
+        except BaseException:
+            self.leases.drop(number)
+            raise
+        return dataclasses.replace(self._claim(trial, trial_id, resumed=False), number=number)
+
+    def _seen_from(self, number: int, trials: list[FrozenTrial]) -> list[FrozenTrial] | None:
+        """Results up to `number - lag` and mere configs after; None while results are missing."""
+        last = number - self.lag + 1
+        if not all(trial.state.is_finished() for trial in trials[: max(last, 0)]):
+            return None
+        return [
+            trial if trial.number < last else _without_results(trial) for trial in trials[:number]
+        ]
+
+    def _claim(self, trial: FrozenTrial, trial_id: int, *, resumed: bool) -> Claim:
+        return Claim(
+            number=trial.number,
+            id=trial_id,
+            values=self._space.by_path(self._space.restore(trial.params)),
+            curve=dict(sorted(trial.intermediate_values.items())),
+            repeats=tuple(trial.user_attrs.get("repeats", ())),
+            tests=tuple(trial.user_attrs.get("tests", ())),
+            seconds=trial.user_attrs.get("seconds", 0.0),
+            resumed=resumed,
+        )
+
+    def report(self, claim: Claim, step: int, value: float) -> None:
+        """Notes a value on the way."""
+        self._storage.set_trial_intermediate_value(claim.id, step, value)
+
+    def note(self, claim: Claim, **notes: Any) -> None:
+        """Notes something else of a trial that is being worked on."""
+        self._note(claim.id, **notes)
+
+    def finish(
+        self, claim: Claim, state: TrialState, *, value: float | None = None, **notes: Any
+    ) -> None:
+        """Ends a trial: complete with a value, pruned, or failed; and lets go of it."""
+        self._note(claim.id, **notes)
+        values = None if value is None else [value]
+        self._storage.set_trial_state_values(claim.id, state=state, values=values)
+        self.leases.drop(claim.number)
+
+    def release(self, claim: Claim, **notes: Any) -> None:
+        """Puts a trial back, to be gone on with later by whoever."""
+        self._note(claim.id, released=True, **notes)
+        self.leases.drop(claim.number)
+
+    def _note(self, trial_id: int, **notes: Any) -> None:
+        for key, note in notes.items():
+            self._storage.set_trial_user_attr(trial_id, key, note)
+
+    def abandoned(self, trials: list[FrozenTrial]) -> list[int]:
+        """Numbers of the trials that have begun and that nobody works on."""
+        return [
+            trial.number
+            for trial in trials
+            if trial.state is TrialState.RUNNING and self.leases.is_free(trial.number)
+        ]
+
+    def to_take(self) -> int:
+        """How many trials wait for a worker."""
+        trials = self.trials()
+        return max(self.total - len(trials), 0) + len(self.abandoned(trials))
+
+    def is_over(self) -> bool:
+        """Whether all trials have ended."""
+        trials = self.trials()
+        return len(trials) >= self.total and all(t.state.is_finished() for t in trials)
+
+
+def _without_results(trial: FrozenTrial) -> FrozenTrial:
+    return optuna.trial.create_trial(
+        state=TrialState.RUNNING,
+        params=trial.params,
+        distributions=trial.distributions,
+        system_attrs=trial.system_attrs,
+    )
+
+
+def _owner() -> dict[str, Any]:
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    return {"host": socket.gethostname(), "process": os.getpid(), "since": now}

@@ -1,0 +1,47 @@
+"""A line for each trial that ends, whoever ran it."""
+
+from collections.abc import Callable
+
+from cnnlab.report.study_data import Study as Results
+from cnnlab.report.study_data import Trial, value_text
+from cnnlab.sweep.study import Study
+
+_ENDED = ("complete", "pruned", "failed")
+
+
+class Teller:
+    """Tells of trials that have ended since it was asked last."""
+
+    def __init__(self, study: Study, report: Callable[[str], None]):
+        """Begins with the trials that have not ended yet."""
+        self._study, self._report = study, report
+        self._told = {t.number for t in study.results().with_state(*_ENDED)}
+
+    def tell(self) -> None:
+        """Reports them, in the order in which they ended."""
+        states = [trial.state.is_finished() for trial in self._study.ledger.trials()]
+        if sum(states) == len(self._told):
+            return
+        results = self._study.results()
+        new = [t for t in results.with_state(*_ENDED) if t.number not in self._told]
+        for trial in sorted(new, key=lambda trial: trial.ended):
+            self._told.add(trial.number)
+            self._report(trial_line(results, trial, done=len(self._told)))
+
+
+def trial_line(results: Results, trial: Trial, *, done: int) -> str:
+    """How a trial ended, and its hyper-parameters."""
+    width, metric = len(str(results.total)), results.metric
+    if trial.state == "failed":
+        what = f"failed: {trial.reason}"
+    elif trial.state == "pruned":
+        what = f"{metric.name} {metric.text(trial.last_value)}, {trial.reason}"
+    else:
+        best = results.best is not None and results.best.trials[0].number == trial.number
+        star = "  (best so far)" if best else ""
+        what = f"{metric.name} {metric.spread_text(trial.spread)}{star}"
+    params = "  ".join(
+        f"{results.short_names[name]}={value_text(x)}" for name, x in trial.params.items()
+    )
+    seconds = f"  {trial.seconds:.1f} s" if trial.seconds is not None else ""
+    return f"[{done:{width}}/{results.total}] trial {trial.number}  {params}  {what}{seconds}"

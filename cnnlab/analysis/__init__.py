@@ -1,16 +1,29 @@
 """Looks into networks."""
 
+from cnnlab.analysis.effective_receptive_field import effective_receptive_field, effective_size
+from cnnlab.analysis.receptive_field import receptive_box, receptive_fields
 from cnnlab.analysis.shapes import output_size, same_padding, transposed_output_size
-from cnnlab.analysis.summary import Layer, summarize, summary_table, total_macs
+from cnnlab.analysis.summary import (
+    Layer,
+    summarize,
+    summary_table,
+    total_activation_bytes,
+    total_macs,
+)
 from cnnlab.analysis.utilisation import pixel_utilisation
 
 __all__ = [
     "Layer",
+    "effective_receptive_field",
+    "effective_size",
     "output_size",
     "pixel_utilisation",
+    "receptive_box",
+    "receptive_fields",
     "same_padding",
     "summarize",
     "summary_table",
+    "total_activation_bytes",
     "total_macs",
     "transposed_output_size",
 ]

@@ -1,4 +1,4 @@
-"""Layer table of a network: output shapes, parameters and multiply-accumulates of each layer."""
+"""Layer table of a network: shapes, parameters, multiply-accumulates and memory of each layer."""
 
 import dataclasses
 import math
@@ -23,6 +23,7 @@ class Layer:
       output_shapes: without the batch axis; several where the module returns a tuple.
       params: numbers that this module holds itself, not its submodules.
       macs: multiply-accumulate operations for one image, its own alike.
+      activation_bytes: of the outputs for one image, in the type that they have.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Layer:
     output_shapes: tuple[tuple[int, ...], ...]
     params: int
     macs: int
+    activation_bytes: int
 
 
 def summarize(model: nn.Module, image_shape: tuple[int, int, int]) -> list[Layer]:
@@ -43,13 +45,20 @@ def summarize(model: nn.Module, image_shape: tuple[int, int, int]) -> list[Layer
       image_shape: height, width, channels.
     """
     calls: list[tuple[nn.Module, tuple, Any]] = []
+    running: set[tuple[str, ...]] = set()
 
     def record(
         call: Callable[..., Any], args: tuple, kwargs: dict, context: nn.module.InterceptorContext
     ) -> Any:
+        path = context.module.path
+        if context.method_name != "__call__" or path in running:
+            return call(
+                *args, **kwargs
+            )  # a method that `__call__` calls, or that of its base class
+        running.add(path)
         output = call(*args, **kwargs)
-        if context.method_name == "__call__":
-            calls.append((context.module, args, output))
+        running.remove(path)
+        calls.append((context.module, args, output))
         return output
 
     image = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
@@ -67,11 +76,21 @@ def summarize(model: nn.Module, image_shape: tuple[int, int, int]) -> list[Layer
             output_shapes=shapes,
             params=num_parameters([leaf for leaf in own.values() if not isinstance(leaf, dict)]),
             macs=_macs(module, own, args, shapes),
+            activation_bytes=sum(
+                leaf.size * leaf.dtype.itemsize
+                for leaf in jax.tree.leaves(output)
+                # What returns its input, as dropout does here, needs no memory of its own.
+                if not any(leaf is argument for argument in jax.tree.leaves(args))
+            ),
         )
         # A module that is called twice has one row, with the cost of both calls.
         if layer.name in layers:
-            macs = layers[layer.name].macs + layer.macs
-            layer = dataclasses.replace(layer, macs=macs)
+            before = layers[layer.name]
+            layer = dataclasses.replace(
+                layer,
+                macs=before.macs + layer.macs,
+                activation_bytes=before.activation_bytes + layer.activation_bytes,
+            )
         layers[layer.name] = layer
     return sorted(layers.values(), key=lambda layer: _order(layer, list(layers)))
 
@@ -107,6 +126,16 @@ def total_macs(layers: list[Layer]) -> int:
     return sum(layer.macs for layer in layers)
 
 
+def total_activation_bytes(layers: list[Layer]) -> int:
+    """Bytes of the outputs of all layers that contain no others, for one image.
+
+    About what training keeps of each image for the backward pass; activations and poolings that are
+    plain functions have no row, and are not counted.
+    """
+    parents = {"/".join(layer.name.split("/")[:-1]) for layer in layers}
+    return sum(layer.activation_bytes for layer in layers if layer.name not in parents)
+
+
 def summary_table(layers: list[Layer], title: str) -> Table:
     """The table for a terminal, with totals in its footer."""
     table = Table(title=title, title_justify="left", show_footer=True)
@@ -115,7 +144,9 @@ def summary_table(layers: list[Layer], title: str) -> Table:
     table.add_column("output shape", overflow="fold")
     params, macs = sum(layer.params for layer in layers), total_macs(layers)
     # Numbers are never cut, whatever the width of the terminal.
-    for name, total in (("parameters", f"{params:,}"), ("MACs", f"{macs:,}")):
+    memory = _size(total_activation_bytes(layers))
+    footers = {"parameters": f"{params:,}", "MACs": f"{macs:,}", "memory": memory}
+    for name, total in footers.items():
         table.add_column(name, justify="right", footer=total, no_wrap=True)
     for layer in layers:
         shapes = "  ".join("x".join(map(str, shape)) for shape in layer.output_shapes)
@@ -126,5 +157,10 @@ def summary_table(layers: list[Layer], title: str) -> Table:
             shapes,
             f"{layer.params:,}" if layer.params else "",
             f"{layer.macs:,}" if layer.macs else "",
+            _size(layer.activation_bytes),
         )
     return table
+
+
+def _size(num_bytes: int) -> str:
+    return f"{num_bytes / 2**10:,.0f} KiB" if num_bytes < 2**20 else f"{num_bytes / 2**20:,.1f} MiB"

@@ -2,10 +2,11 @@
 
 import io
 
+import flax.linen as nn
 import pytest
 from rich.console import Console
 
-from cnnlab.analysis import summarize, summary_table, total_macs
+from cnnlab.analysis import summarize, summary_table, total_activation_bytes, total_macs
 from cnnlab.models import create_model
 
 # Multiply-accumulates: torch.utils.flop_counter on torchvision 0.28 (divided by 2), on d2l.ai's
@@ -41,6 +42,30 @@ def test_layers_of_lenet():
     assert names == ["backbone/conv1", "backbone/conv2", "head/dense1", "head/dense2",
                      "head/logits"]  # fmt: skip
     assert next(iter(layers)) == ""
+
+
+def test_memory_of_lenet_by_hand():
+    """Float32 outputs; the maps of the backbone are its layers', pooled, and are not added up."""
+    layers = summarize(create_model("lenet", num_classes=10), (28, 28, 1))
+    memory = {layer.name: layer.activation_bytes for layer in layers}
+    assert memory["backbone/conv1"] == 4 * 28 * 28 * 6
+    assert memory["backbone"] == 4 * (14 * 14 * 6 + 5 * 5 * 16)
+    numbers = 28 * 28 * 6 + 10 * 10 * 16 + 120 + 84 + 10
+    assert total_activation_bytes(layers) == 4 * numbers
+    half = summarize(create_model("lenet", num_classes=10, dtype="bfloat16"), (28, 28, 1))
+    assert total_activation_bytes(half) == 2 * numbers
+
+
+def test_a_layer_that_is_called_twice_needs_memory_twice():
+    class Twice(nn.Module):
+        @nn.compact
+        def __call__(self, x, *, train):
+            dense = nn.Dense(3, name="dense")
+            return dense(dense(x))
+
+    layers = {layer.name: layer for layer in summarize(Twice(), (4, 4, 3))}
+    assert layers["dense"].activation_bytes == 2 * layers[""].activation_bytes
+    assert layers["dense"].macs == 2 * 4 * 4 * 3 * 3
 
 
 @pytest.mark.parametrize("width", [80, 100])

@@ -1,0 +1,82 @@
+"""Follows the trace of a function from the image to its outputs, with reach in place of numbers."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
+
+from cnnlab.analysis.dependence.reach import of_constant, of_image, of_whole_image
+from cnnlab.analysis.dependence.rules import RULES, Reach, Value
+
+# Known arrays are computed, as the matrices of interpolation; larger ones count as unknown.
+_LARGEST = 2**24
+
+
+def interpret(jaxpr: Jaxpr, constants: Sequence[Any], inputs: Sequence[Value]) -> list[Value]:
+    """What is known of the outputs of a trace.
+
+    A primitive without a rule that is given something of the image is said to see all of it, which
+    can only be too much.
+
+    Args:
+      jaxpr: of the function.
+      constants: arrays that the trace has closed over.
+      inputs: for each argument its reach, a known array, or None.
+    """
+    values = dict(zip(jaxpr.constvars, constants, strict=True))
+    values.update(zip(jaxpr.invars, inputs, strict=True))
+
+    def read(variable: Any) -> Value:
+        return variable.val if isinstance(variable, Literal) else values[variable]
+
+    for eqn in jaxpr.eqns:
+        arguments = [read(variable) for variable in eqn.invars]
+        values.update(zip(eqn.outvars, _apply(eqn, arguments), strict=True))
+    return [read(variable) for variable in jaxpr.outvars]
+
+
+def _apply(eqn: Any, arguments: list[Value]) -> list[Value]:
+    inner = _inner(eqn)
+    if inner is not None:
+        return interpret(inner.jaxpr, inner.consts, arguments)
+    if any(isinstance(x, Reach) for x in arguments):
+        rule = RULES.get(eqn.primitive.name)
+        array = None if rule is None else rule(eqn, arguments)
+        if array is not None:
+            return [Reach(np.ascontiguousarray(array))]
+        return [Reach(of_whole_image(len(out.aval.shape))) for out in eqn.outvars]
+    small = all(out.aval.size <= _LARGEST for out in eqn.outvars)
+    if small and all(x is not None for x in arguments):
+        results = eqn.primitive.bind(*arguments, **eqn.params)
+        return list(results) if eqn.primitive.multiple_results else [results]
+    return [None] * len(eqn.outvars)
+
+
+def _inner(eqn: Any) -> ClosedJaxpr | None:
+    """The function that an equation calls, once and with all of its arguments."""
+    if eqn.primitive.name in ("jit", "pjit", "closed_call", "core_call", "remat", "checkpoint",
+                              "custom_jvp_call", "custom_vjp_call"):  # fmt: skip
+        inner = eqn.params.get("jaxpr", eqn.params.get("call_jaxpr"))
+        return inner if isinstance(inner, ClosedJaxpr) else ClosedJaxpr(inner, ())
+    return None
+
+
+def follow(trace: ClosedJaxpr, image: int, shape: Sequence[int], axis: int) -> list[np.ndarray]:
+    """The reach of every output of a trace, along one axis of the image.
+
+    Args:
+      trace: see `jax.make_jaxpr`; the image is one of its arguments, the others are parameters.
+      image: number of that argument.
+      shape: of the image.
+      axis: of the image.
+    """
+    inputs: list[Value] = [None] * len(trace.jaxpr.invars)
+    inputs[image] = Reach(of_image(shape, axis))
+    with jax.default_device(jax.devices("cpu")[0]):
+        outputs = interpret(trace.jaxpr, trace.consts, inputs)
+    return [
+        x.array if isinstance(x, Reach) else of_constant(len(variable.aval.shape))
+        for x, variable in zip(outputs, trace.jaxpr.outvars, strict=True)
+    ]

@@ -11,13 +11,11 @@ from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 from cnnlab.report.study_data import Study, Trial
 from cnnlab.sweep.sampler import quiet_optuna
 
-# Of simulated studies with one strong hyper-parameter among five, that one was named in 9 of 10
-# with 10 trials and in 10 of 10 with 16 (tests/sweep/test_importance.py); with 6, in 6 of 10.
-FEWEST_TRIALS = 10
+FEWEST_TRIALS = 10  # with fewer it is often wrong: benchmarks/importance.py
 _MOST_TRIALS = 300  # the forest's time grows faster than the trials: 2 s at 200, 10 s at 600
 
 
-def importances(study: Study) -> tuple[dict[str, float], str]:
+def importances(study: Study, *, fewest: int = FEWEST_TRIALS) -> tuple[dict[str, float], str]:
     """Share of the metric's variance that each hyper-parameter accounts for by itself.
 
     fANOVA (Hutter, Hoos & Leyton-Brown 2014, ICML), which is Optuna's: a random forest is fitted to
@@ -26,9 +24,12 @@ def importances(study: Study) -> tuple[dict[str, float], str]:
     of its axis would be the upper end of its range. One that only some trials have is given, in the
     others, values drawn from those trials, so that it takes no credit for what made it exist. And
     trials that diverged count as the worst one that pictures make room for (`Study.worst_shown`).
-    Of more than 300 trials, every second, third, ... is taken.
+    Of more than 300 trials, every second, third, ... is taken. The seed is among the
+    hyper-parameters: what lies below the seed makes no difference that shows.
 
-    The seed is among them: a hyper-parameter below the seed has no effect that shows.
+    Args:
+      study: whose complete trials count.
+      fewest: complete trials below which nothing is told.
 
     Returns:
       The shares, which sum to 1, the largest first; and an empty text. Where nothing can be told,
@@ -38,9 +39,9 @@ def importances(study: Study) -> tuple[dict[str, float], str]:
     trials = trials[:: -(-len(trials) // _MOST_TRIALS) or 1]
     columns = {name: _column(study, trials, name) for name in study.scales}
     columns = {name: column for name, column in columns.items() if len(set(column)) > 1}
-    if len(trials) < FEWEST_TRIALS:
+    if len(trials) < fewest:
         return {}, (
-            f"To tell which hyper-parameter matters takes {FEWEST_TRIALS} complete trials; there "
+            f"To tell which hyper-parameter matters takes {fewest} complete trials; there "
             f"are {len(trials)} so far."
         )
     if not columns:

@@ -1,0 +1,128 @@
+"""Times the training step of many networks: compilation, steady state, memory, utilisation.
+
+    python benchmarks/zoo.py --markdown=docs/zoo_speed.md
+    python benchmarks/zoo.py --networks='resnet*' --image_size=224 --batch_size=256 --dtype=bfloat16
+
+Random images that lie in memory, SGD with momentum, one device. A network whose smallest image is
+larger than --image_size gets that size. Each network is measured in a process of its own, so that
+memory and compilations do not meet.
+"""
+
+import fnmatch
+import json
+import pathlib
+import subprocess
+import sys
+
+from absl import app, flags
+
+_NETWORKS = flags.DEFINE_list("networks", ["*"], "Names or patterns of `launch.py list models`.")
+_IMAGE_SIZE = flags.DEFINE_integer("image_size", 64, "Height and width in pixels.", 1)
+_BATCH_SIZE = flags.DEFINE_integer("batch_size", 8, "Images of an update.", 1)
+_DTYPE = flags.DEFINE_enum("dtype", "float32", ["float32", "bfloat16"], "Type of computation.")
+_MARKDOWN = flags.DEFINE_string("markdown", None, "Also write the table to this file.")
+_JSON = flags.DEFINE_string("json", None, "Also write the results to this file.")
+_WORKER = flags.DEFINE_string("worker", None, "Used by the script itself.")
+
+
+def measure(name: str) -> dict:
+    """Measures one network in this process."""
+    import dataclasses
+
+    import numpy as np
+
+    from cnnlab.analysis.speed import measure_setup
+    from cnnlab.config import Config, ModelConfig, OptimizerConfig
+    from cnnlab.data import ArraySource, Dataset, DatasetInfo
+    from cnnlab.models import create_model, model_task
+    from cnnlab.train import make_setup
+
+    task = model_task(name)
+    network = create_model(name, num_classes=10)
+    if getattr(network, "spatial_dims", 2) != 2:
+        return {"model": name, "skipped": "takes volumes, which no data set here has"}
+    size = max(_IMAGE_SIZE.value, network.min_size)
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (4 * _BATCH_SIZE.value, size, size, 3), np.uint8)
+    labels = rng.integers(0, 10, len(images))
+    if task == "segmentation":
+        labels = rng.integers(0, 10, images.shape[:3]).astype(np.uint8)
+    if name.endswith("_valid"):
+        return {"model": name, "skipped": "gives a smaller map than its labels"}
+    info = DatasetInfo(
+        "random", tuple("0123456789"), (size, size, 3), {"train": len(images)},
+        (0.5,) * 3, (0.25,) * 3,
+    )  # fmt: skip
+    config = Config(
+        task=task,
+        batch_size=_BATCH_SIZE.value,
+        num_devices=1,
+        model=ModelConfig(name, dtype=_DTYPE.value),
+        optimizer=OptimizerConfig(learning_rate=1e-3, options={"momentum": 0.9}),
+    )
+    dataset = Dataset(info, {"train": ArraySource(images, labels)})
+    speed = measure_setup(make_setup(config, info), dataset)
+    return {
+        "model": name,
+        "image_size": size,
+        **dataclasses.asdict(speed),
+        "images_per_second": speed.batch_size / speed.step_ms * 1e3,
+        "utilisation": speed.utilisation,
+    }
+
+
+def table(results: list[dict]) -> str:
+    """The results as Markdown."""
+    lines = [
+        "| network | pixels | tracing, s | compilation, s | step, ms | images/s | memory, MiB | "
+        "share of a matrix product's rate |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for r in results:
+        if "skipped" in r:
+            lines.append(f"| {r['model']} | | | | | | | {r['skipped']} |")
+            continue
+        lines.append(
+            f"| {r['model']} | {r['image_size']} | {r['trace_seconds']:.1f} "
+            f"| {r['compile_seconds']:.1f} | {r['step_ms']:.1f} | {r['images_per_second']:,.0f} "
+            f"| {r['peak_memory'] / 2**20:,.0f} | {100 * r['utilisation']:.0f} % |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def main(_: list[str]) -> None:
+    if _WORKER.value:
+        print(json.dumps(measure(_WORKER.value)))
+        return
+    from cnnlab.models import list_models
+
+    names = [
+        name
+        for name in list_models()
+        if any(fnmatch.fnmatch(name, pattern) for pattern in _NETWORKS.value)
+    ]
+    if not names:
+        sys.exit(f"error: no network is called {', '.join(_NETWORKS.value)}.")
+    results = []
+    for name in names:
+        command = [sys.executable, __file__, f"--worker={name}"]
+        for flag in ("image_size", "batch_size", "dtype"):
+            command.append(f"--{flag}={flags.FLAGS[flag].value}")
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            why = (done.stderr.strip().splitlines() or ["stopped"])[-1]
+            results.append({"model": name, "skipped": why.replace("|", "/")[:120]})
+        else:
+            results.append(json.loads(done.stdout.splitlines()[-1]))
+        print(table(results).splitlines()[-1], flush=True)
+    if _JSON.value:
+        pathlib.Path(_JSON.value).write_text(json.dumps(results, indent=1))
+    if _MARKDOWN.value:
+        device = next((r["device"] for r in results if "device" in r), "no device")
+        pathlib.Path(_MARKDOWN.value).write_text(
+            f"{device}, batches of {_BATCH_SIZE.value}, {_DTYPE.value}.\n\n{table(results)}"
+        )
+
+
+if __name__ == "__main__":
+    app.run(main)

@@ -7,6 +7,7 @@ import jax
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
+from cnnlab.analysis.dependence.known import compute
 from cnnlab.analysis.dependence.reach import of_constant, of_image, of_whole_image
 from cnnlab.analysis.dependence.rules import RULES, Reach, Value
 
@@ -49,8 +50,7 @@ def _apply(eqn: Any, arguments: list[Value]) -> list[Value]:
         return [Reach(of_whole_image(len(out.aval.shape))) for out in eqn.outvars]
     small = all(out.aval.size <= _LARGEST for out in eqn.outvars)
     if small and all(x is not None for x in arguments):
-        results = eqn.primitive.bind(*arguments, **eqn.params)
-        return list(results) if eqn.primitive.multiple_results else [results]
+        return compute(eqn, arguments)
     return [None] * len(eqn.outvars)
 
 

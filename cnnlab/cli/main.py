@@ -27,6 +27,7 @@ COMMANDS = (
     "features",
     "benchmark",
     "export",
+    "analyze",
 )
 _HELP = frozenset({"--help", "-help", "-h", "--h", "help"})
 

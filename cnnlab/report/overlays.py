@@ -86,7 +86,7 @@ def panel(
                 _rgb(image),
                 overlay(image, truth, palette, background=background),
                 overlay(image, prediction, palette, background=background),
-                _marked(image, wrong),
+                mark_wrong(image, wrong),
             ]
             for axis, cell in zip(row, cells, strict=True):
                 axis.imshow(cell, interpolation="antialiased")
@@ -109,6 +109,18 @@ def panel(
         canvas = FigureCanvasAgg(figure)
         canvas.draw()
     return np.asarray(canvas.buffer_rgba())[:, :, :3].copy()
+
+
+def mark_wrong(image: np.ndarray, wrong: np.ndarray) -> np.ndarray:
+    """The image, gray and faint, with what is wrong in red: uint8 [height, width, 3].
+
+    Args:
+      image: uint8 [height, width, 1 or 3].
+      wrong: bool [height, width].
+    """
+    faint = 255 - (255 - _rgb(image).mean(axis=-1, keepdims=True)) * 0.35
+    red = np.array([int(RED[i : i + 2], 16) for i in (1, 3, 5)])
+    return np.where(wrong[:, :, None], red, faint).round().astype(np.uint8)
 
 
 def save_indexed_png(path: str | Path, labels: np.ndarray, palette: np.ndarray) -> None:
@@ -143,10 +155,3 @@ def _magnify(x: np.ndarray) -> np.ndarray:
     """Repeats pixels so that lines of one pixel are thin beside them."""
     times = -(-_CELL // min(x.shape[:2]))
     return x.repeat(times, axis=0).repeat(times, axis=1)
-
-
-def _marked(image: np.ndarray, wrong: np.ndarray) -> np.ndarray:
-    """The image, gray and faint, with what is wrong in red."""
-    faint = 255 - (255 - _rgb(image).mean(axis=-1, keepdims=True)) * 0.35
-    red = np.array([int(RED[i : i + 2], 16) for i in (1, 3, 5)])
-    return np.where(wrong[:, :, None], red, faint).round().astype(np.uint8)

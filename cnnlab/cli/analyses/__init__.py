@@ -1,0 +1,33 @@
+"""The kinds of `launch.py analyze`: what each computes of a run, draws, and tells."""
+
+from collections.abc import Callable
+from functools import partial
+
+from cnnlab.cli.analyses.attributions import grad_cam, integrated_gradients, occlusion
+from cnnlab.cli.analyses.examples import confusion, mistakes, pca, tsne
+from cnnlab.cli.analyses.layers import feature_maps, filters, statistics
+from cnnlab.cli.analyses.request import Outcome, Request
+from cnnlab.cli.analyses.trust import calibration, robustness, shift_consistency
+
+KINDS: dict[str, Callable[[Request], Outcome]] = {
+    "filters": filters,
+    "feature_maps": feature_maps,
+    "statistics": statistics,
+    "grad_cam": grad_cam,
+    "grad_cam_plus_plus": partial(grad_cam, plus_plus=True),
+    "integrated_gradients": integrated_gradients,
+    "occlusion": occlusion,
+    "pca": pca,
+    "tsne": tsne,
+    "mistakes": mistakes,
+    "confusion": confusion,
+    "calibration": calibration,
+    "robustness": robustness,
+    "shift_consistency": shift_consistency,
+}
+
+# Those that look at single images, which a user may give.
+OF_IMAGES = (
+    "feature_maps", "grad_cam", "grad_cam_plus_plus", "integrated_gradients", "occlusion",
+    "shift_consistency",
+)  # fmt: skip

@@ -1,0 +1,37 @@
+"""Curves of several runs, brought together by what their configs have in common."""
+
+from cnnlab.analysis.curves import Spread, curve, group_by_seed, group_labels, spread
+from cnnlab.errors import UserError
+from cnnlab.train.records import read_rows
+from cnnlab.train.workdir import Workdir
+
+_NUMBERS = ("loss", "accuracy", "miou")
+
+
+def collect_curves(folders: list[str]) -> dict[str, dict[str, Spread]]:
+    """For each number of training and of the periodic evaluation, the spread of each group of runs.
+
+    Args:
+      folders: of runs, finished or not.
+
+    Raises:
+      UserError: a folder without a run, or runs of which none has a curve.
+    """
+    configs = [Workdir(folder).config() for folder in folders]
+    rows = [read_rows(Workdir(folder).metrics) for folder in folders]
+    groups = group_by_seed(configs)
+    labels = group_labels(configs, groups)
+    panels: dict[str, dict[str, Spread]] = {}
+    for number in _NUMBERS:
+        for split in ("train", "validation", "test"):
+            found = {}
+            for label, group in zip(labels, groups, strict=True):
+                curves = [curve(rows[member], split, number) for member in group]
+                together = spread(curves)
+                if len(together.x) > 1:  # a single point is no curve
+                    found[label] = together
+            if found:
+                panels[f"{split} {number}"] = found
+    if not panels:
+        raise UserError(f"There are no curves in {', '.join(folders)}: no run has two rows yet.")
+    return panels

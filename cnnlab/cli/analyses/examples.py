@@ -1,0 +1,98 @@
+"""Looks at many examples: maps of them, mistakes, confusions."""
+
+from typing import Any
+
+import numpy as np
+
+from cnnlab.analysis import embedding
+from cnnlab.analysis.confusion import most_confused
+from cnnlab.analysis.predictions import (
+    most_confident,
+    predict_source,
+    segment_example,
+    wrong_pixels,
+)
+from cnnlab.classical import ClassicalRun
+from cnnlab.cli.analyses.request import Outcome, Request
+from cnnlab.errors import UserError
+from cnnlab.report.embedding import plot_embedding
+from cnnlab.report.examples import plot_examples
+from cnnlab.report.figures import plot_confusion_matrix
+from cnnlab.report.overlays import panel
+
+
+def pca(request: Request) -> Outcome:
+    """A map of examples along the two directions of largest variance."""
+    features, labels = _embed(request)
+    positions, shares = embedding.pca(features)
+    axes = tuple(f"component {n}: {100 * s:.1f} % of variance" for n, s in enumerate(shares, 1))
+    return _map_outcome(request, positions, labels, axes, {"variance": shares.round(4).tolist()})
+
+
+def tsne(request: Request) -> Outcome:
+    """A map of examples that keeps neighbours together."""
+    features, labels = _embed(request)
+    return _map_outcome(request, embedding.tsne(features), labels, ("", ""), {})
+
+
+def mistakes(request: Request) -> Outcome:
+    """The surest wrong answers; of segmentation, the images with most wrong pixels."""
+    run, source, names = request.run, request.source(), request.run.info.class_names
+    if run.config.task == "segmentation":
+        shares = wrong_pixels(run, source)
+        worst = np.argsort(-shares, kind="stable")[:6]
+        scenes = [segment_example(run, source, number) for number in worst]
+        picture = panel(*zip(*scenes, strict=True), names)
+        told = {str(number): round(float(shares[number]), 4) for number in worst}
+        return Outcome(picture, {"wrong_pixels": shares}, {"worst_images": told})
+    found = predict_source(run, source)
+    answers = found.probabilities.argmax(-1)
+    worst = most_confident(found, 24)
+    if not len(worst):
+        raise UserError(
+            f"There is no mistake to show: all {len(source)} examples of the {request.split} split "
+            "are right."
+        )
+    picture = plot_examples(
+        [source[int(number)]["image"] for number in worst],
+        [names[label] for label in found.labels[worst]],
+        [names[answer] for answer in answers[worst]],
+        found.probabilities[worst].max(-1),
+        title=f"{request.title}, surest first",
+    )
+    numbers = {"mistakes": int((answers != found.labels).sum()), "examples": len(source)}
+    return Outcome(picture, found._asdict() | {"mistakes": worst}, numbers)
+
+
+def confusion(request: Request) -> Outcome:
+    """How often each class is taken for each."""
+    names, segmentation = request.run.info.class_names, request.run.config.task == "segmentation"
+    counts = request.run.sums(request.source())["confusion"]
+    picture = plot_confusion_matrix(counts, names, title=request.title, percent=segmentation)
+    pairs = [[names[i], names[j], count] for i, j, count in most_confused(counts, 10)]
+    return Outcome(picture, {"confusion": counts}, {"most_confused": pairs})
+
+
+def _embed(request: Request) -> tuple[np.ndarray, np.ndarray]:
+
+    request.only_classification()
+    source = request.source(2000)
+    if isinstance(request.run, ClassicalRun):
+        features, labels = zip(*request.run.hog.over(source), strict=True)
+        return np.concatenate(features), np.concatenate(labels)
+    return embedding.embed(request.network, source)
+
+
+def _map_outcome(
+    request: Request,
+    positions: np.ndarray,
+    labels: np.ndarray,
+    axes: tuple[str, ...],
+    numbers: dict[str, Any],
+) -> Outcome:
+
+    names = request.run.info.class_names
+    title = f"{request.title} of {len(labels)} {request.split} examples"
+    picture = plot_embedding(positions, labels, names, axis_labels=axes, title=title)
+    return Outcome(picture, {"positions": positions, "labels": labels},
+                   {"examples": len(labels), **numbers})  # fmt: skip

@@ -89,6 +89,9 @@ def _best(study: Study, command: str, notes: tuple[str, ...]) -> dict[str, Any] 
             f"confidence interval, trial{'s' if len(best.trials) > 1 else ''} {numbers}; standard "
             f"deviation {study.metric.text(best.spread.sd)}"
         )
+    ties = sum(candidate.spread.mean == best.spread.mean for candidate in study.candidates) - 1
+    if ties:
+        about += f"; {ties} more config{'s' if ties > 1 else ''} reached the same"
     params = best.params if len(best.trials) > 1 else best.trials[0].params  # with its seed
     return {
         "value": study.metric.spread_text(best.spread),
@@ -174,18 +177,21 @@ def _line_text(study: Study, candidate: Candidate) -> str:
 
 def _columns(study: Study) -> list[dict[str, Any]]:
     """Headings of the table of trials, `number` for those that are set to the right."""
-    seeds = any(trial.repeats for trial in study.trials)
     columns = [
         ("trial", "number", True),
         ("state", "what became of it", False),
         (study.metric.label, "of running and pruned trials, the last one", True),
     ]
-    if seeds:
+    if _has_repeats(study):
         columns.append(("sd", "standard deviation over its seeds", True))
     columns += [(study.short_names[name], name, _is_number(study, name)) for name in study.scales]
     columns += [("steps", "last training step that was evaluated", True), ("seconds", "", True),
                 ("reason", "why it failed or was pruned", False)]  # fmt: skip
     return [{"name": name, "title": title, "number": number} for name, title, number in columns]
+
+
+def _has_repeats(study: Study) -> bool:
+    return any(len(trial.repeats) > 1 for trial in study.trials)
 
 
 def _is_number(study: Study, name: str) -> bool:
@@ -200,7 +206,7 @@ def _row(study: Study, trial: Trial) -> dict[str, Any]:
     value = None if trial.last_value is None else study.metric.shown(trial.last_value)
     cells = [_cell(trial.number), _cell(trial.state) | {"state": trial.state}]
     cells.append(_cell(value, "" if value is None else study.metric.text(trial.last_value)))
-    if any(t.repeats for t in study.trials):
+    if _has_repeats(study):
         cells.append(_cell(sd, study.metric.text(sd)))
     for name in study.scales:
         known = name in trial.params

@@ -118,3 +118,14 @@ def test_table_of_trials_sorts_by_numbers(page):
     assert keys[:2] == ["3", "pruned"]
     assert float(keys[2]) == pytest.approx(61.0)
     assert float(keys[3]) == pytest.approx(10**-2.25)
+
+
+def test_table_has_a_spread_where_trials_were_repeated():
+    once = study(trial(0, value=0.5, repeats=(0.5,)), trial(1, value=0.5, repeats=(0.5,), rate=1.0))
+    page = study_page(once, importances={})
+    assert "standard deviation over its seeds" not in page
+    assert "1 more config reached the same" in page
+    twice = study(trial(0, value=0.5, repeats=(0.4, 0.6)))
+    page = study_page(twice, importances={})
+    assert "standard deviation over its seeds" in page
+    assert "50.00 ± 127.06 %" in page

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cnnlab.errors import UserError
+from cnnlab.tracing import is_traced
 
 _KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
 
@@ -37,7 +38,8 @@ def check_options(group: str, options: Mapping[str, Any], defaults: Mapping[str,
 
 def _fits(value: Any, kind: type) -> bool:
     if kind is float:
-        return isinstance(value, (int, float)) and not isinstance(value, bool)
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        return number or is_traced(value)
     if kind is str and value is None:  # the word `none`, as read from a flag: `norm=none`
         return True
     return isinstance(value, kind) and not (kind is int and isinstance(value, bool))

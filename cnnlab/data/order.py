@@ -1,8 +1,20 @@
 """Which examples a batch holds: a pure function of (seed, step)."""
 
 import functools
+from collections.abc import Callable
 
 import numpy as np
+
+
+def epoch_order(seed: int, epoch: int, num_examples: int) -> np.ndarray:
+    """The permutation of the examples in one epoch, int64 [num_examples]; not to be written to."""
+    order = np.random.Generator(np.random.Philox([seed, epoch])).permutation(num_examples)
+    order.flags.writeable = False
+    return order
+
+
+# A batch lies in two epochs at most times; more only where it is larger than the data set.
+_recent_order = functools.lru_cache(maxsize=4)(epoch_order)
 
 
 def batch_indices(
@@ -13,6 +25,7 @@ def batch_indices(
     num_examples: int,
     process_index: int = 0,
     process_count: int = 1,
+    order: Callable[[int, int, int], np.ndarray] = _recent_order,
 ) -> np.ndarray:
     """Numbers of the examples in the batch of one step, int64 [batch_size / process_count].
 
@@ -28,6 +41,7 @@ def batch_indices(
       num_examples: in the training split.
       process_index: which share.
       process_count: how many shares.
+      order: `epoch_order`, with a cache that suits how often which epochs are asked for.
 
     Raises:
       ValueError: a batch that cannot be shared out evenly.
@@ -39,8 +53,7 @@ def batch_indices(
     indices = np.empty(share, np.int64)
     for epoch in range(epochs[0], epochs[-1] + 1):
         there = epochs == epoch
-        order = _epoch_order(seed, epoch, num_examples)
-        indices[there] = order[positions[there] % num_examples]
+        indices[there] = order(seed, epoch, num_examples)[positions[there] % num_examples]
     return indices
 
 
@@ -51,11 +64,3 @@ def share_size(batch_size: int, process_count: int) -> int:
             f"A batch of {batch_size} cannot be shared over {process_count} processes."
         )
     return batch_size // process_count
-
-
-# A batch lies in two epochs at most times; more only where it is larger than the data set.
-@functools.lru_cache(maxsize=4)
-def _epoch_order(seed: int, epoch: int, num_examples: int) -> np.ndarray:
-    order = np.random.Generator(np.random.Philox([seed, epoch])).permutation(num_examples)
-    order.flags.writeable = False
-    return order

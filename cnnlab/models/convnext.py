@@ -16,6 +16,7 @@ from cnnlab.models.classifier import Classifier
 from cnnlab.models.heads import LinearHead
 from cnnlab.nn.choices import Activation, make_activation, make_norm
 from cnnlab.nn.conv import Conv
+from cnnlab.nn.dropout import Dropout
 
 # Of the authors' code; table 5 prints a standard deviation of 0.2.
 _kernel_init = nn.initializers.truncated_normal(0.02)
@@ -112,7 +113,7 @@ class ConvNeXt(nn.Module):
             for number in range(1, size + 1):
                 rate = self.stochastic_depth_rate * blocks_before / max(1, last_block)
                 drop_path = partial(
-                    nn.Dropout, rate, broadcast_dims=(1, 2, 3), deterministic=not train
+                    Dropout, rate, broadcast_dims=(1, 2, 3), deterministic=not train
                 )
                 x = ConvNeXtBlock(
                     norm, activation, drop_path, self.dtype, name=f"stage{stage}_block{number}"

@@ -22,6 +22,7 @@ from cnnlab.models.heads import LinearHead
 from cnnlab.nn.choices import Activation, Identity, make_activation, make_norm
 from cnnlab.nn.conv import Conv
 from cnnlab.nn.conv_norm_act import ConvNormAct, he_init
+from cnnlab.nn.dropout import Dropout
 from cnnlab.nn.pool import avg_pool, max_pool
 
 
@@ -143,7 +144,7 @@ class DenseNet(nn.Module):
         shared = {
             "norm": norm,
             "activation": activation,
-            "dropout": partial(nn.Dropout, self.dropout_rate, deterministic=not train),
+            "dropout": partial(Dropout, self.dropout_rate, deterministic=not train),
             "use_bias": self.use_bias,
             "dtype": self.dtype,
         }

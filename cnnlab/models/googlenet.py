@@ -21,6 +21,7 @@ import jax.numpy as jnp
 from cnnlab.models.classifier import Classifier
 from cnnlab.nn.choices import Activation, make_activation, make_norm
 from cnnlab.nn.conv_norm_act import ConvNormAct
+from cnnlab.nn.dropout import Dropout
 from cnnlab.nn.pool import adaptive_avg_pool, max_pool, max_pool_ceil
 
 # Channels of 1x1 | before 3x3, 3x3 | before 5x5, 5x5 | after pooling (table 1).
@@ -152,7 +153,7 @@ class AuxiliaryHead(nn.Module):
         x = self.conv(self.channels, 1, name="conv")(adaptive_avg_pool(x, 4))
         x = x.reshape(x.shape[0], -1)
         x = nn.relu(nn.Dense(self.hidden, dtype=self.dtype, name="dense1")(x))
-        x = nn.Dropout(0.7, deterministic=not train)(x)
+        x = Dropout(0.7, deterministic=not train)(x)
         return nn.Dense(self.num_classes, dtype=self.dtype, name="logits")(x)
 
 
@@ -186,7 +187,7 @@ class GoogLeNetHead(nn.Module):
                 if not self.is_initializing():
                     self.sow("aux_logits", f"{name}_logits", logits.astype(jnp.float32))
         x = features[-1].mean(axis=(1, 2))
-        x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
+        x = Dropout(self.dropout_rate, deterministic=not train)(x)
         return nn.Dense(self.num_classes, dtype=self.dtype, name="logits")(x)
 
 

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from cnnlab.nn.choices import make_activation
+from cnnlab.nn.dropout import Dropout
 from cnnlab.nn.pool import adaptive_avg_pool
 
 _default_init = nn.initializers.lecun_normal()
@@ -35,7 +36,7 @@ class LinearHead(nn.Module):
         x = features[-1].mean(axis=(1, 2))
         if self.layer_norm_epsilon is not None:
             x = nn.LayerNorm(self.layer_norm_epsilon, dtype=self.dtype, name="norm")(x)
-        x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
+        x = Dropout(self.dropout_rate, deterministic=not train)(x)
         return nn.Dense(
             self.num_classes, kernel_init=self.kernel_init, dtype=self.dtype, name="logits"
         )(x)
@@ -73,5 +74,5 @@ class DenseHead(nn.Module):
         x = x.reshape(x.shape[0], -1)
         for number, width in enumerate(self.hidden, start=1):
             x = activation(dense(width, name=f"dense{number}")(x))
-            x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
+            x = Dropout(self.dropout_rate, deterministic=not train)(x)
         return dense(self.num_classes, name="logits")(x)

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from cnnlab.models.classifier import Classifier
 from cnnlab.models.heads import DenseHead
 from cnnlab.nn.choices import make_activation
+from cnnlab.nn.dropout import Dropout
 
 
 class MLP(nn.Module):
@@ -41,7 +42,7 @@ class MLP(nn.Module):
         x = images.reshape(images.shape[0], -1)
         for number, width in enumerate(self.hidden, start=1):
             x = activation(nn.Dense(width, dtype=self.dtype, name=f"dense{number}")(x))
-            x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
+            x = Dropout(self.dropout_rate, deterministic=not train)(x)
         return (x[:, None, None, :],)
 
 

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 from cnnlab.models.classifier import Classifier
 from cnnlab.nn.choices import make_activation, make_norm, make_pool
 from cnnlab.nn.conv_norm_act import ConvNormAct
+from cnnlab.nn.dropout import Dropout
 
 
 class MlpConv(nn.Module):
@@ -104,7 +105,7 @@ class NiN(nn.Module):
             )(x, train=train)
             x = make_pool(pool)(x, (3, 3), (2, 2))
             if self.drop_between or number == len(self.blocks):
-                x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
+                x = Dropout(self.dropout_rate, deterministic=not train)(x)
             maps.append(x)
         return tuple(maps)
 

@@ -24,6 +24,7 @@ from cnnlab.models.resnet import check_stem, stage_strides, stem_conv
 from cnnlab.nn.choices import Activation, make_activation, make_norm
 from cnnlab.nn.conv import Conv
 from cnnlab.nn.conv_norm_act import he_init
+from cnnlab.nn.dropout import Dropout
 from cnnlab.nn.pool import max_pool
 
 
@@ -116,7 +117,7 @@ class ResNetV2(nn.Module):
         """
         norm = make_norm(self.norm, train=train, dtype=self.dtype)
         activation = make_activation(self.activation)
-        dropout = partial(nn.Dropout, self.block_dropout_rate, deterministic=not train)
+        dropout = partial(Dropout, self.block_dropout_rate, deterministic=not train)
         x = stem_conv(self.stem, self.stem_width, dtype=self.dtype)(images)
         maps = []
         if self.stem == "imagenet":

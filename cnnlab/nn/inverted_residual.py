@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from cnnlab.nn.choices import Activation, Identity
+from cnnlab.nn.dropout import Dropout
 from cnnlab.nn.squeeze_excite import SqueezeExcite
 
 
@@ -88,7 +89,7 @@ def stochastic_depth(
       train: otherwise nothing is dropped.
     """
     return partial(
-        nn.Dropout, rate * block / blocks, broadcast_dims=(1, 2, 3), deterministic=not train
+        Dropout, rate * block / blocks, broadcast_dims=(1, 2, 3), deterministic=not train
     )
 
 

@@ -9,6 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from cnnlab.tracing import is_on
+
 Batch = Mapping[str, jax.Array]
 Sums = dict[str, jax.Array]
 
@@ -53,10 +55,10 @@ class Classification:
         """
         target = batch.get("target")
         if target is None:
-            if not (train and self.label_smoothing):
+            if not (train and is_on(self.label_smoothing)):
                 return optax.softmax_cross_entropy_with_integer_labels(logits, batch["label"])
             target = jax.nn.one_hot(batch["label"], self.num_classes)
-        if train and self.label_smoothing:
+        if train and is_on(self.label_smoothing):
             target = optax.smooth_labels(target, self.label_smoothing)
         return optax.softmax_cross_entropy(logits, target)
 

@@ -12,6 +12,7 @@ import numpy as np
 from cnnlab.errors import UserError
 from cnnlab.tasks.boundary_score import boundary_counts
 from cnnlab.tasks.losses import IGNORE, LOSSES, check_class_weights, check_losses
+from cnnlab.tracing import is_on, is_traced
 
 Batch = Mapping[str, jax.Array]
 Sums = dict[str, jax.Array]
@@ -62,13 +63,13 @@ class Segmentation:
                 f"A binary loss takes two classes, and there are {self.num_classes}: leave binary "
                 "off."
             )
-        if not 0 <= self.label_smoothing < 1:
+        if not is_traced(self.label_smoothing) and not 0 <= self.label_smoothing < 1:
             raise UserError(
                 f"label_smoothing={self.label_smoothing} must be at least 0 and below 1."
             )
         if self.boundary_tolerance < 0:
             raise UserError(f"boundary_tolerance={self.boundary_tolerance} must not be negative.")
-        if self.label_smoothing and not self.losses.get("cross_entropy"):
+        if is_on(self.label_smoothing) and not self.losses.get("cross_entropy"):
             raise UserError(
                 f"label_smoothing={self.label_smoothing} is of the cross-entropy, which is not "
                 "among the losses: leave it out, or give the loss 'cross_entropy' a weight."

@@ -10,6 +10,19 @@ from cnnlab.data import ArraySource, batch_indices, train_batches
 from cnnlab.train.parallel import Parallel
 
 
+def gather(images: jax.Array, labels: jax.Array, indices: jax.Array) -> dict[str, jax.Array]:
+    """The batch of the examples with these numbers; the shape of `indices` comes first."""
+    return {
+        "image": images[indices],
+        "label": labels[indices],
+        "mask": jnp.ones(indices.shape, jnp.float32),
+    }
+
+
+# One for all runs of a process.
+_gather = jax.jit(gather)
+
+
 def make_feed(
     source: object,
     parallel: Parallel,
@@ -59,14 +72,6 @@ def _resident(
     device = jax.local_devices()[0]
     images, labels = jax.device_put((source.images, source.labels), device)
 
-    @jax.jit
-    def gather(images: jax.Array, labels: jax.Array, indices: jax.Array) -> dict[str, jax.Array]:
-        return {
-            "image": images[indices],
-            "label": labels[indices],
-            "mask": jnp.ones(indices.shape, jnp.float32),
-        }
-
     for step, count in _calls(start_step, stop_step, steps_per_call):
         indices = np.stack(
             [
@@ -82,7 +87,7 @@ def _resident(
             ]
         ).astype(np.int32)
         stacked = steps_per_call > 1
-        batch = gather(images, labels, indices if stacked else indices[0])
+        batch = _gather(images, labels, indices if stacked else indices[0])
         yield count, parallel.shard(batch, stacked=stacked)
 
 

@@ -17,6 +17,7 @@ import optax
 
 from cnnlab.config.schema import Config
 from cnnlab.errors import UserError
+from cnnlab.tracing import is_on
 from cnnlab.train.optimizer import make_optimizer
 from cnnlab.train.schedule import epochs_to_steps, total_steps
 from cnnlab.train.state import PyTree
@@ -151,7 +152,7 @@ def make_finetune_optimizer(
     """
     finetune, optimizer = config.finetune, config.optimizer
     gradual = finetune.unfreeze_epochs is not None
-    if not (finetune.freeze_backbone or gradual or finetune.backbone_rate != 1.0):
+    if not (finetune.freeze_backbone or gradual or is_on(finetune.backbone_rate, off=1.0)):
         return make_optimizer(optimizer, schedule)
     parts = backbone_parts(model, image_shape)
     # Clipping looks at all parameters together, so it comes before they are divided.

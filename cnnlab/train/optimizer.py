@@ -12,6 +12,7 @@ import optax.contrib
 from cnnlab.config.options import check_options
 from cnnlab.config.schema import OptimizerConfig
 from cnnlab.errors import UserError, did_you_mean
+from cnnlab.tracing import is_on
 
 # Not usable in a step that computes one gradient: lbfgs, sophia and sam want functions, Hessians or
 # second passes. optimistic_adam has been replaced by optimistic_adam_v2. rprop and sm3 take a
@@ -68,7 +69,7 @@ def make_optimizer(
     """Builds the optax transformation that a config describes: clipping, decay, optimizer.
 
     Args:
-      config: see `OptimizerConfig`.
+      config: see `OptimizerConfig`; numbers may be traced.
       learning_rate: a schedule; None takes the config's constant rate.
 
     Raises:
@@ -101,7 +102,7 @@ def make_optimizer(
         mask_name = "weight_decay_mask" if "weight_decay_mask" in accepted else "mask"
         if mask_name in accepted and mask is not None:
             arguments[mask_name] = mask
-    elif config.weight_decay:
+    elif is_on(config.weight_decay):
         chain.append(optax.add_decayed_weights(config.weight_decay, mask))
     if config.name == "muon":
         arguments.setdefault("muon_weight_dimension_numbers", _muon_dimension_numbers)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cnnlab.data import batch_indices
-from cnnlab.data.order import _epoch_order
+from cnnlab.data.order import _recent_order
 
 
 def run_of(steps, *, seed=0, batch_size=12, num_examples=50):
@@ -20,7 +20,7 @@ def run_of(steps, *, seed=0, batch_size=12, num_examples=50):
 
 def test_is_a_pure_function_of_seed_and_step():
     forward = [batch_indices(3, step, batch_size=12, num_examples=50) for step in range(20)]
-    _epoch_order.cache_clear()
+    _recent_order.cache_clear()
     for step in (19, 0, 7, 7, 13):
         again = batch_indices(3, step, batch_size=12, num_examples=50)
         np.testing.assert_array_equal(again, forward[step])

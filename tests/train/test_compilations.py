@@ -42,5 +42,5 @@ def test_a_run_compiles_each_function_once(tiny_config, tmp_path, compiled, over
     for counts in (compiled(), (fit(config, tmp_path, display=Quiet()), compiled())[1]):
         step = "advance" if "steps_per_call" not in overrides else "fused"
         assert counts[step] == 1, counts
-        assert counts["gather"] == 1, counts
+        assert counts["gather"] <= 1, counts  # all runs of a process share it
         assert counts["step"] == 1, counts  # of the evaluation

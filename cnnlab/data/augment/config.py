@@ -4,6 +4,7 @@ import dataclasses
 from typing import Literal
 
 from cnnlab.errors import UserError
+from cnnlab.tracing import is_traced
 
 
 @dataclasses.dataclass
@@ -86,14 +87,15 @@ _RANGES = {
 
 
 def check(config: AugmentConfig) -> None:
-    """Raises a `UserError` for the first value outside of its range."""
+    """Raises a `UserError` for the first value outside of its range; traced ones are let pass."""
     for name, (low, high) in _RANGES.items():
         value = getattr(config, name)
-        if not low <= value <= high:
+        if not is_traced(value) and not low <= value <= high:
             raise UserError(f"augment.{name}={value} must be from {low} to {high}.")
     for name, high in (("crop_scale", 1.0), ("crop_ratio", 100.0)):
         first, second = getattr(config, name)
-        if not 0 < first <= second <= high:
+        traced = is_traced(first) or is_traced(second)
+        if not traced and not 0 < first <= second <= high:
             raise UserError(
                 f"augment.{name}=({first}, {second}) must be two rising numbers above 0, at most "
                 f"{high:g}."

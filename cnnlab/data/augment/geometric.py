@@ -140,7 +140,7 @@ def elastic(
       rng: a key.
       images: [batch, height, width, channels].
       alpha: standard deviation of the motion on each axis, in pixels.
-      sigma: of the Gaussian that smooths the field, in pixels; may not be traced.
+      sigma: of the Gaussian that smooths the field, in pixels.
       nearest: take the nearest pixel, without interpolation.
     """
     batch, height, width, _ = images.shape

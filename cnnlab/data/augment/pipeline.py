@@ -11,6 +11,7 @@ from cnnlab.data.augment.normalize import Batch, normalize_images, to_float, to_
 from cnnlab.data.augment.randaugment import randaugment
 from cnnlab.data.source import IGNORE
 from cnnlab.errors import UserError
+from cnnlab.tracing import is_on
 
 Augment = Callable[[jax.Array, Batch], Batch]
 
@@ -20,8 +21,9 @@ def make_augment(
 ) -> Augment:
     """Builds `augment(rng, batch) -> batch`: uint8 images in, augmented normalised floats out.
 
-    Pure, so that it can be part of a compiled step. Label maps move with their images. Mixup and
-    cutmix add `target`, the mixed labels [batch, num_classes]; `label` stays what it was.
+    Pure, so that it can be part of a compiled step; strengths may be traced. Label maps move with
+    their images. Mixup and cutmix add `target`, the mixed labels [batch, num_classes]; `label`
+    stays what it was.
 
     Args:
       config: see `AugmentConfig`.
@@ -54,9 +56,9 @@ def make_augment(
             x = geometric.flip(keys[1], x)
         if config.flip_vertical:
             x = geometric.flip(keys[2], x, vertical=True)
-        if any(strengths.values()):
+        if any(map(is_on, strengths.values())):
             x = geometric.random_affine(keys[3], x, **strengths, **how)
-        if config.elastic_alpha:
+        if is_on(config.elastic_alpha):
             # A key of its own: the eight have their places already.
             key = jax.random.fold_in(rng, 8)
             x = geometric.elastic(key, x, config.elastic_alpha, config.elastic_sigma, **how)
@@ -71,7 +73,7 @@ def make_augment(
             label = move(rng, label[..., None].astype(jnp.float32), labels=True)
             label = to_int(label[..., 0])
         x = move(rng, to_float(batch["image"]))
-        if any(jitter):
+        if any(map(is_on, jitter)):
             x = color.color_jitter(
                 keys[4],
                 x,
@@ -88,10 +90,10 @@ def make_augment(
                 magnitude=config.randaugment_magnitude,
             )
         x = normalize_images(x, mean, std)
-        if config.cutout:
+        if is_on(config.cutout):
             x = mix.cutout(keys[6], x, config.cutout)
         batch = {**batch, "image": x, "label": label}
-        if config.mixup_alpha or config.cutmix_alpha:
+        if is_on(config.mixup_alpha) or is_on(config.cutmix_alpha):
             batch |= _mix(config, keys[7], x, jax.nn.one_hot(label, num_classes))
         return batch
 
@@ -102,7 +104,7 @@ def _check_maps(config: AugmentConfig) -> None:
     """Raises a `UserError` for what cannot take label maps along."""
     for name in ("randaugment_num_layers", "mixup_alpha", "cutmix_alpha"):
         value = getattr(config, name)
-        if value:
+        if is_on(value):
             raise UserError(
                 f"augment.{name}={value} is for classification and would part images from their "
                 "label maps: set it to 0, and e.g. augment.elastic_alpha, rotate_degrees or "
@@ -115,7 +117,7 @@ def _mix(config: AugmentConfig, rng: jax.Array, x: jax.Array, target: jax.Array)
     ways = [
         (function, alpha)
         for function, alpha in ((mix.mixup, config.mixup_alpha), (mix.cutmix, config.cutmix_alpha))
-        if alpha
+        if is_on(alpha)
     ]
     choice_key, key = jax.random.split(rng)
     choice = jax.random.randint(choice_key, (), 0, len(ways))

@@ -24,6 +24,7 @@ from cnnlab.models.segmenter import Segmenter
 from cnnlab.nn.choices import Activation, make_activation, make_norm
 from cnnlab.nn.conv import Conv
 from cnnlab.nn.conv_norm_act import ConvNormAct
+from cnnlab.nn.dropout import Dropout
 from cnnlab.nn.resize import resize_bilinear
 
 
@@ -101,7 +102,7 @@ class AtrousPyramid(nn.Module):
         pooled = conv(name="pooled")(x.mean(axis=(1, 2), keepdims=True))
         branches.append(jnp.broadcast_to(pooled, branches[0].shape))
         x = conv(name="project")(jnp.concatenate(branches, axis=-1))
-        return nn.Dropout(self.dropout_rate, deterministic=not train)(x)
+        return Dropout(self.dropout_rate, deterministic=not train)(x)
 
 
 class DeepLabV3Head(nn.Module):

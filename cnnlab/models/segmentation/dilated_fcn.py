@@ -18,6 +18,7 @@ from cnnlab.models.segmenter import Segmenter
 from cnnlab.nn.choices import Activation, make_activation, make_norm
 from cnnlab.nn.conv import Conv
 from cnnlab.nn.conv_norm_act import ConvNormAct
+from cnnlab.nn.dropout import Dropout
 from cnnlab.nn.resize import resize_bilinear
 
 # Of torchvision's recipes for FCN and DeepLabV3.
@@ -50,7 +51,7 @@ class ScoreHead(nn.Module):
             dtype=self.dtype,
             name="conv",
         )(x)
-        x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
+        x = Dropout(self.dropout_rate, deterministic=not train)(x)
         x = Conv(self.num_classes, (1, 1), dtype=self.dtype, name="logits")(x)
         return x.astype(jnp.float32)
 
@@ -108,7 +109,7 @@ class DilatedFCNHead(nn.Module):
             dtype=self.dtype,
             name="conv",
         )(features[-1])
-        x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
+        x = Dropout(self.dropout_rate, deterministic=not train)(x)
         x = Conv(self.num_classes, (1, 1), dtype=self.dtype, name="logits")(x)
         return resize_bilinear(x.astype(jnp.float32), images.shape[1:3])
 

@@ -22,6 +22,7 @@ from cnnlab.models.segmenter import Segmenter
 from cnnlab.nn.conv import Conv
 from cnnlab.nn.conv_norm_act import ConvNormAct
 from cnnlab.nn.conv_transpose import ConvTranspose, bilinear_init
+from cnnlab.nn.dropout import Dropout
 from cnnlab.nn.resize import resize_bilinear
 
 # The hidden layers' kernels, as of VGG's dense layers on a map of 7x7.
@@ -54,7 +55,7 @@ class FCNHead(nn.Module):
         *finer, x = pyramid(features, self.strides)
         for number, (width, kernel) in enumerate(zip(self.hidden, _KERNELS, strict=False), 1):
             x = ConvNormAct(width, kernel, dtype=self.dtype, name=f"hidden{number}")(x)
-            x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
+            x = Dropout(self.dropout_rate, deterministic=not train)(x)
         x = Conv(self.num_classes, (1, 1), dtype=self.dtype, name="logits")(x)
         for number, skip in enumerate(finer[::-1][: self.skips], start=1):
             x = ConvTranspose(

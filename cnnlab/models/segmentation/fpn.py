@@ -18,6 +18,7 @@ from cnnlab.models.segmenter import Segmenter
 from cnnlab.nn.choices import make_activation, make_norm
 from cnnlab.nn.conv import Conv
 from cnnlab.nn.conv_norm_act import ConvNormAct
+from cnnlab.nn.dropout import Dropout
 from cnnlab.nn.resize import resize_bilinear, resize_nearest
 
 # The pyramid has the last maps of the encoder, in the paper those of strides 4 to 32.
@@ -74,7 +75,7 @@ class FPNDecoder(nn.Module):
                 if level > 1:
                     x = resize_bilinear(x, sizes[level - 2 - step], align_corners=True)
             total = total + x
-        dropout = nn.Dropout(self.dropout_rate, broadcast_dims=(1, 2), deterministic=not train)
+        dropout = Dropout(self.dropout_rate, broadcast_dims=(1, 2), deterministic=not train)
         x = Conv(self.num_classes, (1, 1), dtype=self.dtype, name="logits")(dropout(total))
         return resize_bilinear(x.astype(jnp.float32), images.shape[1:3], align_corners=True)
 

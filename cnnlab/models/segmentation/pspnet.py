@@ -27,6 +27,7 @@ from cnnlab.models.segmenter import Segmenter
 from cnnlab.nn.choices import Identity, make_activation, make_norm
 from cnnlab.nn.conv import Conv
 from cnnlab.nn.conv_norm_act import ConvNormAct
+from cnnlab.nn.dropout import Dropout
 from cnnlab.nn.pool import adaptive_avg_pool
 from cnnlab.nn.resize import resize_bilinear
 
@@ -78,7 +79,7 @@ class PSPHead(nn.Module):
             )(adaptive_avg_pool(x, bins))
             regions.append(resize_bilinear(pooled, x.shape[1:3], align_corners=True))
         x = conv(self.width, norm=norm, name="conv")(jnp.concatenate([*regions, x], axis=-1))
-        x = nn.Dropout(self.dropout_rate, broadcast_dims=(1, 2), deterministic=not train)(x)
+        x = Dropout(self.dropout_rate, broadcast_dims=(1, 2), deterministic=not train)(x)
         x = Conv(self.num_classes, (3, 3), padding=1, dtype=self.dtype, name="logits")(x)
         return resize_bilinear(x.astype(jnp.float32), images.shape[1:3], align_corners=True)
 

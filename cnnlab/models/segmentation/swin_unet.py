@@ -25,6 +25,7 @@ import numpy as np
 from cnnlab.errors import UserError
 from cnnlab.models.segmenter import Segmenter
 from cnnlab.nn.conv import Conv
+from cnnlab.nn.dropout import Dropout
 from cnnlab.nn.patch_expand import PatchExpand
 from cnnlab.nn.transformer_mlp import TransformerMlp
 from cnnlab.nn.window_attention import WindowAttention
@@ -93,7 +94,7 @@ class SwinLevels(nn.Module):
         before = sum(self.depths[: level - 1])
         for number in range(1, self.depths[level - 1] + 1):
             drop_path = partial(
-                nn.Dropout,
+                Dropout,
                 float(rates[before + number - 1]),
                 broadcast_dims=(1, 2, 3),
                 deterministic=not train,

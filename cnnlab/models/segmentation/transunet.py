@@ -27,6 +27,7 @@ from cnnlab.nn.choices import make_activation, make_norm
 from cnnlab.nn.conv import Conv
 from cnnlab.nn.conv_norm_act import ConvNormAct, he_init
 from cnnlab.nn.double_conv import DoubleConv
+from cnnlab.nn.dropout import Dropout
 from cnnlab.nn.pool import max_pool
 from cnnlab.nn.position_embedding import PositionEmbedding
 from cnnlab.nn.resize import resize_bilinear
@@ -151,7 +152,7 @@ class HybridEncoder(nn.Module):
 
     def _transform(self, x: jax.Array, train: bool) -> jax.Array:
         """Maps the last map [batch, height, width, c] to [batch, height, width, hidden_width]."""
-        dropout = partial(nn.Dropout, self.dropout_rate, deterministic=not train)
+        dropout = partial(Dropout, self.dropout_rate, deterministic=not train)
         x = Conv(self.hidden_width, (1, 1), dtype=self.dtype, name="embed")(x)
         grid = (self.grid, self.grid)
         x = dropout()(PositionEmbedding(grid, self.dtype, name="position_embedding")(x))

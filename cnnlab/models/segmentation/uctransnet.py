@@ -29,6 +29,7 @@ from cnnlab.nn.choices import make_activation, make_norm
 from cnnlab.nn.conv import Conv
 from cnnlab.nn.conv_norm_act import ConvNormAct
 from cnnlab.nn.double_conv import DoubleConv
+from cnnlab.nn.dropout import Dropout
 from cnnlab.nn.pool import max_pool
 from cnnlab.nn.position_embedding import PositionEmbedding
 from cnnlab.nn.resize import resize_nearest
@@ -175,7 +176,7 @@ class ChannelTransformer(nn.Module):
     @nn.compact
     def __call__(self, skips: Sequence[jax.Array], *, train: bool) -> list[jax.Array]:
         """Maps each level's [batch, height, width, c] to the same shape."""
-        dropout = partial(nn.Dropout, self.dropout_rate, deterministic=not train)
+        dropout = partial(Dropout, self.dropout_rate, deterministic=not train)
         levels = []
         for number, skip in enumerate(skips, start=1):
             size, channels = _PATCH // 2 ** (number - 1), skip.shape[-1]

@@ -22,6 +22,7 @@ from cnnlab.nn.choices import make_activation, make_norm
 from cnnlab.nn.conv import Conv
 from cnnlab.nn.conv_transpose import ConvTranspose
 from cnnlab.nn.double_conv import DoubleConv
+from cnnlab.nn.dropout import Dropout
 from cnnlab.nn.pool import max_pool
 from cnnlab.nn.resize import resize_bilinear
 
@@ -67,7 +68,7 @@ class UNetEncoder(nn.Module):
                 name=f"level{level}",
             )(x)
             if level > len(self.widths) - 2:
-                x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
+                x = Dropout(self.dropout_rate, deterministic=not train)(x)
             maps.append(x)
         return tuple(maps)
 

@@ -23,6 +23,7 @@ from cnnlab.models.segmenter import Segmenter
 from cnnlab.nn.choices import make_activation, make_norm
 from cnnlab.nn.conv import Conv
 from cnnlab.nn.conv_norm_act import ConvNormAct
+from cnnlab.nn.dropout import Dropout
 from cnnlab.nn.pool import max_pool
 from cnnlab.nn.resize import resize_bilinear
 
@@ -99,7 +100,7 @@ class FullScaleDecoder(nn.Module):
 
         With a single class, whose logits are of foreground, it is for that class.
         """
-        x = nn.Dropout(0.5, deterministic=not train)(x)
+        x = Dropout(0.5, deterministic=not train)(x)
         x = Conv(2, (1, 1), dtype=self.dtype, name="guide")(x).astype(jnp.float32)
         scores = x.max(axis=(1, 2), keepdims=True)
         if train:

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from cnnlab.tasks.losses.pixels import IGNORE, ClassWeights, Pixels, mean_over_pixels, pixels_of
+from cnnlab.tracing import is_on
 
 
 def cross_entropy(
@@ -33,6 +34,6 @@ def pixel_losses(pixels: Pixels, label_smoothing: float = 0.0) -> jax.Array:
     log_p = pixels.log_probabilities
     # A sum over classes, not a gather: the gradient of that is a scatter, slow on every device.
     losses = -jnp.where(pixels.truth, log_p, 0.0).sum(-1)
-    if label_smoothing:
+    if is_on(label_smoothing):
         losses = (1 - label_smoothing) * losses - label_smoothing * log_p.mean(-1)
     return losses

@@ -1,7 +1,7 @@
 """From a config to the pure functions of a run: network, task, schedule, optimizer, steps."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from cnnlab.pretrained import Fit, image_statistics, source_options
 from cnnlab.tasks import Task
 from cnnlab.train.finetune import BACKBONE, make_finetune_optimizer
 from cnnlab.train.make_task import DEFAULT_METRICS, make_task
+from cnnlab.train.numbers import with_numbers
 from cnnlab.train.schedule import epochs_to_steps, make_schedule, total_steps
 from cnnlab.train.state import PyTree, TrainState, create_state, init_state, start_from
 from cnnlab.train.step import TrainStep, make_eval_step, make_train_step, zero_sums
@@ -69,6 +70,13 @@ class Setup:
         """Options of the network: the config's, and those that the weights it starts from need."""
         return _model_options(self.config)
 
+    def with_numbers(self, numbers: Mapping[str, Any]) -> "Setup":
+        """The same run with other numbers at these paths of its config, which may be traced.
+
+        They are not checked; see `cnnlab.train.numbers`.
+        """
+        return _build(with_numbers(self.config, numbers), self.info)
+
     def create_state(self) -> TrainState:
         """The state before the first update, with the weights of `model.pretrained` if it is set.
 
@@ -96,14 +104,16 @@ class Setup:
 
     def abstract_state(self) -> TrainState:
         """Shapes and types of the state; raises a `UserError` for images that do not fit."""
-        return jax.eval_shape(
-            lambda: init_state(
-                self.model,
-                self.tx,
-                self.config.seed,
-                image_shape=self.info.image_shape,
-                ema=self.config.optimizer.ema_decay is not None,
-            )
+        return jax.eval_shape(lambda: self.init_state(self.config.seed))
+
+    def init_state(self, seed: jax.Array | int) -> TrainState:
+        """See `init_state`; to be compiled."""
+        return init_state(
+            self.model,
+            self.tx,
+            seed,
+            image_shape=self.info.image_shape,
+            ema=self.config.optimizer.ema_decay is not None,
         )
 
     def train_step(self, axis_name: str | None = None) -> TrainStep:
@@ -169,6 +179,12 @@ def make_setup(config: Config, info: DatasetInfo) -> Setup:
     """
     validate(config)
     _check_task(config)
+    check_options("model.options", config.model.options, model_options(config.model.name))
+    return _build(config, _with_statistics(config, info))
+
+
+def _build(config: Config, info: DatasetInfo) -> Setup:
+    """What `make_setup` does, for a config whose numbers have been checked and may be traced."""
     task = make_task(config, info.num_classes)
     metric = config.evaluation.metric or DEFAULT_METRICS[config.task]
     if metric not in task.metrics:
@@ -176,10 +192,8 @@ def make_setup(config: Config, info: DatasetInfo) -> Setup:
             f"evaluation.metric='{metric}' is not a metric of {config.task}."
             + did_you_mean(metric, task.metrics)
         )
-    info = _with_statistics(config, info)
     num_train = info.num_examples["train"]
     schedule = make_schedule(config, num_train)
-    check_options("model.options", config.model.options, model_options(config.model.name))
     model = create_model(
         config.model.name,
         num_classes=task.num_logits,

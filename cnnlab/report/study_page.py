@@ -55,6 +55,7 @@ def study_page(
         nothing=_nothing(study),
         panels=_panels(study, plots, rails, too_few),
         plots={name: plot for name, plot in plots.items() if plot},
+        texts={trial.number: study_plots.hover_text(study, trial) for trial in study.trials},
         rails=rails,
         columns=_columns(study),
         rows=[_row(study, trial) for trial in study.trials],

@@ -1,7 +1,8 @@
 """Interactive figures of a study over its trials, as the JSON that plotly.js draws.
 
-They show what `study_figures` shows, and say more of a trial under the pointer. Fonts and colours
-of axes come from the page (`templates/study.js`), which knows whether it is light or dark.
+They show what `study_figures` shows, and say more of a trial under the pointer. The page puts in
+what the points say (`hover_text`, once for each trial), and fonts and colours of axes, for it knows
+whether it is light or dark: `templates/study.js`.
 """
 
 import html
@@ -77,7 +78,7 @@ def learning_curves(study: Study) -> Plot | None:
                 "name": f"best, trial {top}" if kind == "best" else kind,
                 "legendgroup": kind,
                 "showlegend": kind not in named,
-                **_hover(study, [trial] * len(trial.curve)),
+                **_numbers([trial] * len(trial.curve)),
             }
         )
         named.add(kind)
@@ -136,7 +137,7 @@ def timeline(study: Study) -> Plot | None:
                 COLORS["best" if bar.trial.number == top else bar.trial.state] for _, bar in bars
             ]
         },
-        **_hover(study, [bar.trial for _, bar in bars]),
+        **_numbers([bar.trial for _, bar in bars]),
     }
     layout = {
         "xaxis": {
@@ -226,7 +227,7 @@ def _points(study: Study, x: Sequence[float], trials: Sequence[Trial], state: st
             "name": state,
             "legendgroup": state,
             "showlegend": not traces,
-            **_hover(study, [t for _, t in chosen]),
+            **_numbers([t for _, t in chosen]),
         }
         if outside:
             low = state == "failed" or study.metric.sign > 0
@@ -247,15 +248,14 @@ def _star(study: Study, x: Sequence[float]) -> list[Plot]:
     marker = {"symbol": "star", "size": 15, "color": COLORS["best"]}
     marker["line"] = {"color": "#000000", "width": 0.7}
     trace = {"x": list(x), "y": [study.metric.shown(best.value)], "mode": "markers", "name": "best"}
-    return [trace | {"marker": marker, **_hover(study, [best])}]
+    return [trace | {"marker": marker, **_numbers([best])}]
 
 
-def _hover(study: Study, trials: Sequence[Trial]) -> Plot:
-    """What points say, and the numbers of their trials, by which the page finds the rows."""
+def _numbers(trials: Sequence[Trial]) -> Plot:
+    """Numbers of the points' trials, by which the page finds what they say, and their rows."""
     return {
-        "hovertext": [hover_text(study, trial) for trial in trials],
-        "hovertemplate": "%{hovertext}<extra></extra>",
         "customdata": [trial.number for trial in trials],
+        "hovertemplate": "%{hovertext}<extra></extra>",
     }
 
 

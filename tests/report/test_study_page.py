@@ -108,8 +108,9 @@ def test_points_say_which_trial_they_are():
     history = study_plots.history(mixed())
     numbers = [n for trace in history["data"] for n in trace.get("customdata", [])]
     assert sorted(set(numbers)) == list(range(12))
-    texts = [t for trace in history["data"] for t in trace.get("hovertext", [])]
-    assert any("trial 3</b>, pruned<br>accuracy 61.00 %, step 200" in text for text in texts)
+    text = study_plots.hover_text(mixed(), mixed().trials[3])
+    assert text.startswith("<b>trial 3</b>, pruned<br>accuracy 61.00 %, step 200<br>learning_rate")
+    assert text.endswith("<i>median pruning</i>")
 
 
 def test_table_of_trials_sorts_by_numbers(page):

@@ -17,6 +17,8 @@ def test_page_works(tmp_path, width):
       document.body.style.width = "%dpx";
       dispatchEvent(new Event("resize"));
       results.plots = $$(".plot").filter((x) => x.querySelector(".main-svg")).length;
+      const said = $("[data-plot=history]").data.flatMap((trace) => trace.hovertext || []);
+      results.said = new Set(said).size;
 
       const order = () => $$("tbody tr").map((row) => Number(row.id.slice(5)));
       const heads = $$("th button");
@@ -53,6 +55,7 @@ def test_page_works(tmp_path, width):
     """
     results = operate(page, script % (width, width + 1), tmp_path, width=max(width, 500))
     assert results["plots"] == 7
+    assert results["said"] == 12
     assert results["worst"] == [3, 7, 0]
     assert results["best"] == [11, 10, 9]
     # By the choice, and then as they were: sorting is stable.

@@ -37,8 +37,10 @@ function draw(place) {
   const layout = themed(figure.layout);
   if (figure.data.length === 1) layout.showlegend = false;
   if (matchMedia("(pointer: coarse)").matches) layout.dragmode = false; // fingers scroll the page
-  Plotly.react(place, structuredClone(figure.data), layout,
-    { responsive: true, displayModeBar: false });
+  const data = structuredClone(figure.data);
+  for (const trace of data)
+    if (trace.customdata) trace.hovertext = trace.customdata.map((number) => TEXTS[number]);
+  Plotly.react(place, data, layout, { responsive: true, displayModeBar: false });
 }
 
 const places = document.querySelectorAll(".plot");

@@ -27,6 +27,8 @@ class Network(nn.Module):
       aux_weight: with which the losses of auxiliary logits count in training, beside a weight of 1
         for the logits themselves; the default is from Szegedy et al. 2014, arXiv:1409.4842, sec. 5.
       spatial_dims: 2 for images, 3 for volumes.
+      border: pixels on each side of an image that a network without padding gives no logits for,
+        where the image has `min_size` and any multiple of the largest stride in height and width.
     """
 
     backbone: nn.Module
@@ -36,6 +38,7 @@ class Network(nn.Module):
     freeze_batch_stats: bool = False
     aux_weight: float = 0.3
     spatial_dims: int = 2
+    border: int = 0
 
     def features(self, images: jax.Array, *, train: bool = False) -> tuple[jax.Array, ...]:
         """Maps images to the backbone's feature maps, from fine to coarse.

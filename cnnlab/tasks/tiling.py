@@ -3,9 +3,11 @@
 The overlap-tile strategy of U-Net (Ronneberger et al. 2015, arXiv:1505.04597, sec. 2), with tiles
 that are blended: near its inner edges a tile sees less of the image than the whole image shows, so
 its weight falls to zero there. Only where the image ends does a tile keep its full weight.
+
+A network without padding needs the pixels around a tile too. Beyond the image its mirror goes on.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -23,6 +25,8 @@ def predict_tiled(
     margin: int = 0,
     multiple: int = 32,
     batch_size: int = 4,
+    border: int = 0,
+    extent: int | None = None,
 ) -> Iterator[np.ndarray]:
     """Yields the blended predictions of an image in bands of rows, float32 [rows, width, classes].
 
@@ -38,8 +42,8 @@ def predict_tiled(
     tiles; and what `predict` itself needs.
 
     Args:
-      predict: maps images [batch, tile, tile, channels] to probabilities or logits [batch, tile,
-        tile, classes]; it is called with this one shape, so it compiles once.
+      predict: maps images [batch, extent, extent, channels] to probabilities or logits [batch,
+        tile, tile, classes]; it is called with this one shape, so it compiles once.
       image: [height, width, channels]; it is read tile by tile, so it may be mapped from a file.
       tile: side of a tile in pixels, a multiple of `multiple`.
       overlap: pixels that neighbouring tiles share at least.
@@ -47,6 +51,9 @@ def predict_tiled(
       multiple: positions of tiles are multiples of it. The largest stride of the network: then its
         poolings see the same groups of pixels as in the whole image.
       batch_size: most tiles to predict at once.
+      border: pixels above and left of a tile that `predict` is given beside it.
+      extent: side of what it is given; the tile's where unset. It may then predict more than the
+        tile, below and right of it.
 
     Raises:
       UserError: a tile, overlap or margin that cannot be; while running, predictions of a size
@@ -55,7 +62,31 @@ def predict_tiled(
     _check(image, tile, overlap, margin, multiple)
     step = (tile - overlap) // multiple * multiple
     tops, lefts = (_positions(size, tile, step, multiple) for size in image.shape[:2])
-    return _bands(predict, image, tile, tops, lefts, margin, batch_size)
+    extent = tile if extent is None else extent
+    return _bands(predict, image, tile, tops, lefts, margin, batch_size, border, extent)
+
+
+def predict_mirrored(
+    predict: Predict, images: np.ndarray, *, border: int, extents: Sequence[int]
+) -> np.ndarray:
+    """Predictions of whole images by a network without padding, which is given their mirror too.
+
+    Args:
+      predict: maps images [batch, *extents, channels] to predictions that begin `border` pixels
+        from the top and the left.
+      images: [batch, height, width, channels].
+      border: see there.
+      extents: height and width that yield predictions of at least the images' size.
+
+    Returns:
+      [batch, height, width, classes].
+    """
+    height, width = images.shape[1:3]
+    rows, columns = (
+        _mirrored(-border, extent, size)
+        for extent, size in zip(extents, (height, width), strict=True)
+    )
+    return np.asarray(predict(images[:, rows][:, :, columns]))[:, :height, :width]
 
 
 def class_map(bands: Iterable[np.ndarray], shape: tuple[int, int]) -> np.ndarray:
@@ -101,6 +132,8 @@ def _bands(
     lefts: list[int],
     margin: int,
     batch_size: int,
+    border: int,
+    extent: int,
 ) -> Iterator[np.ndarray]:
     height, width = image.shape[:2]
     row_weights, column_weights = (_weights(starts, tile, margin) for starts in (tops, lefts))
@@ -108,12 +141,15 @@ def _bands(
     size = -(-len(lefts) // -(-len(lefts) // batch_size))
     sums = None
     for top, next_top, weights in zip(tops, [*tops[1:], height], row_weights, strict=True):
-        rows = _mirrored(top, tile, height)
+        rows = _mirrored(top - border, extent, height)
         for first in range(0, len(lefts), size):
             starts = lefts[first : first + size]
-            tiles = [_read(image, rows, _mirrored(left, tile, width)) for left in starts]
+            columns = [_mirrored(left - border, extent, width) for left in starts]
+            tiles = [_read(image, rows, across) for across in columns]
             tiles += [tiles[-1]] * (size - len(tiles))
             predictions = np.asarray(predict(np.stack(tiles)))
+            if extent > tile:
+                predictions = predictions[:, :tile, :tile]
             if predictions.shape[:3] != (size, tile, tile):
                 raise UserError(
                     f"Tiles of {tile}x{tile} pixels were given predictions of shape "
@@ -121,9 +157,9 @@ def _bands(
                 )
             if sums is None:
                 sums = np.zeros((tile, lefts[-1] + tile, predictions.shape[-1]), np.float32)
-            for column, left in enumerate(starts, start=first):
-                both = np.outer(weights, column_weights[column])[:, :, None]
-                sums[:, left : left + tile] += predictions[column - first] * both
+            for number, left in enumerate(starts, start=first):
+                both = np.outer(weights, column_weights[number])[:, :, None]
+                sums[:, left : left + tile] += predictions[number - first] * both
         finished = next_top - top
         yield sums[:finished, :width].copy()
         # Row by row, because NumPy copies the whole of what it moves within itself.

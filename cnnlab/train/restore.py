@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -78,6 +78,19 @@ class TrainedRun:
     def stride(self) -> int:
         """Largest stride of the network."""
         return max(self.setup.model.backbone.strides)
+
+    @property
+    def border(self) -> int:
+        """Pixels on each side for which a network without padding predicts nothing."""
+        return self.setup.model.border
+
+    def input_size(self, size: Sequence[int]) -> tuple[int, ...]:
+        """Height and width of images for which the predictions have at least those of `size`."""
+        if not self.border:
+            return tuple(size)
+        least, stride = self.setup.model.min_size, self.stride
+        missing = (length + 2 * self.border - least for length in size)
+        return tuple(least + max(-(-more // stride), 0) * stride for more in missing)
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
         """Maps uint8 images [batch, height, width, channels] to probabilities [batch, classes].

@@ -1,12 +1,13 @@
 """Label maps of images of any size, by a trained segmentation run."""
 
-from collections.abc import Callable, Iterator
+import functools
+from collections.abc import Iterator
 
 import numpy as np
 from PIL import Image
 
 from cnnlab.errors import UserError
-from cnnlab.tasks.tiling import class_map, predict_tiled
+from cnnlab.tasks.tiling import Predict, class_map, predict_mirrored, predict_tiled
 from cnnlab.tasks.tta import with_tta
 from cnnlab.train.restore import TrainedRun
 
@@ -26,7 +27,8 @@ def segment_image(
 
     Without tiles, the image is resized (bicubic) so that its shorter side is that of the images
     that the run was trained on, and its probabilities are resized (bilinear) back before the
-    largest is taken.
+    largest is taken. A network without padding is given the image with mirrored borders; its tiles
+    have the pixels around them as well, but with `tta`, where these are mirrored too.
 
     Args:
       run: of `load_run`.
@@ -39,8 +41,7 @@ def segment_image(
         trained with.
 
     Raises:
-      UserError: an image with other channels, an overlap without or too wide for its tiles, or a
-        network that gives the middle of its images alone.
+      UserError: an image with other channels, an overlap without or too wide for its tiles.
     """
     channels = run.info.image_shape[-1]
     if image.ndim != 3 or image.shape[-1] != channels:
@@ -49,28 +50,45 @@ def segment_image(
         )
     if overlap is not None and tile is None:
         raise UserError(f"An overlap of {overlap} pixels is that of tiles: set tile as well.")
-    predict = _with_tta(run) if tta else run.probabilities
+    whole = functools.partial(_of_whole_images, run)
+    predict = _with_tta(run, whole) if tta else whole
     if tile is None:
         size = image.shape[:2]
         return class_map(_resized(_predict_whole(run, predict, image), size), size)
     if overlap is None:
         overlap = max(min(tile // 4, tile - run.stride), 0)
+    around = {}
+    if not tta:
+        predict = run.probabilities
+        around = {"border": run.border, "extent": run.input_size((tile,))[0]}
     bands = predict_tiled(
-        predict, image, tile=tile, overlap=overlap, margin=overlap // 4, multiple=run.stride
+        predict,
+        image,
+        tile=tile,
+        overlap=overlap,
+        margin=overlap // 4,
+        multiple=run.stride,
+        **around,
     )
     return class_map(bands, image.shape[:2])
 
 
-def _with_tta(run: TrainedRun) -> Callable[[np.ndarray], np.ndarray]:
+def _of_whole_images(run: TrainedRun, images: np.ndarray) -> np.ndarray:
+    """Probabilities of all pixels, [batch, height, width, classes]."""
+    if not run.border:
+        return run.probabilities(images)
+    extents = run.input_size(images.shape[1:3])
+    return predict_mirrored(run.probabilities, images, border=run.border, extents=extents)
+
+
+def _with_tta(run: TrainedRun, predict: Predict) -> Predict:
     augment = run.config.augment
     trained = {"horizontal": augment.flip, "vertical": augment.flip_vertical}
     flips = [flip for flip, used in trained.items() if used]
-    return with_tta(run.probabilities, flips=flips, scales=_SCALES)
+    return with_tta(predict, flips=flips, scales=_SCALES)
 
 
-def _predict_whole(
-    run: TrainedRun, predict: Callable[[np.ndarray], np.ndarray], image: np.ndarray
-) -> np.ndarray:
+def _predict_whole(run: TrainedRun, predict: Predict, image: np.ndarray) -> np.ndarray:
     """Probabilities [height, width, classes] of the image at the size that the run knows."""
     side, shorter = min(run.info.image_shape[:2]), min(image.shape[:2])
     size = [max(round(length * side / shorter), 1) for length in image.shape[:2]]
@@ -78,13 +96,7 @@ def _predict_whole(
         pixels = Image.fromarray(image[:, :, 0] if image.shape[-1] == 1 else image)
         pixels = pixels.resize(size[::-1], Image.Resampling.BICUBIC)
         image = np.asarray(pixels).reshape(*size, -1)
-    probabilities = np.asarray(predict(image[None]))[0]
-    if list(probabilities.shape[:2]) != size:
-        raise UserError(
-            f"'{run.config.model.name}' gives the middle of its images alone: label maps need a "
-            "network that keeps their size."
-        )
-    return probabilities
+    return np.asarray(predict(image[None]))[0]
 
 
 def _resized(values: np.ndarray, size: tuple[int, int]) -> Iterator[np.ndarray]:

@@ -15,7 +15,7 @@ import pytest
 
 from cnnlab.errors import UserError
 from cnnlab.models import create_model
-from cnnlab.tasks.tiling import class_map, predict_tiled
+from cnnlab.tasks.tiling import class_map, predict_mirrored, predict_tiled
 
 
 class Hourglass(nn.Module):
@@ -74,6 +74,24 @@ def test_equals_the_whole_image_with_unet():
     np.testing.assert_allclose(
         tiled(predict, image, tile=128, overlap=64, margin=32), whole, atol=1e-5
     )
+
+
+def test_equals_the_whole_image_with_a_unet_without_padding():
+    """At every pixel and without overlap: a tile's surroundings are the image's, or its mirror's.
+
+    Beyond the image both see a mirror, so that even its corners agree with numpy's padding.
+    """
+    model = create_model("unet_valid", num_classes=3, width=3, levels=3)
+    assert (model.min_size, model.border) == (44, 20)
+    variables = jax.jit(lambda: model.init(jax.random.key(0), picture(44, 44)[None], train=False))()
+    predict = jax.jit(lambda images: model.apply(variables, images, train=False))
+    image = picture(69, 50)
+    parts = tiled(predict, image, tile=32, overlap=0, border=20, extent=76)
+    assert parts.shape == (69, 50, 3)
+    whole = predict_mirrored(predict, image[None], border=20, extents=(112, 92))[0]
+    np.testing.assert_allclose(parts, whole, atol=1e-5)
+    padded = np.pad(image, ((20, 23), (20, 22), (0, 0)), mode="reflect")
+    np.testing.assert_allclose(whole, predict(padded[None])[0, :69, :50], atol=1e-5)
 
 
 def test_differs_at_mirrored_borders_only():

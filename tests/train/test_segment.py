@@ -19,7 +19,7 @@ class Brightness:
 
     image_shape: tuple = (16, 24, 1)
     stride: int = 4
-    cut: int = 0
+    border: int = 0
     augment: AugmentConfig = dataclasses.field(default_factory=AugmentConfig)
 
     def __post_init__(self):
@@ -27,11 +27,18 @@ class Brightness:
         self.config = SimpleNamespace(model=SimpleNamespace(name="plain"), augment=self.augment)
         self.shapes = []
 
+    def input_size(self, size):
+        """The next that is a multiple of the stride and 2 more, as of a network without padding."""
+        if not self.border:
+            return tuple(size)
+        return tuple(-(-(n + 2 * self.border - 2) // self.stride) * self.stride + 2 for n in size)
+
     def probabilities(self, images):
         images = np.asarray(images)
         assert images.dtype == np.uint8
         self.shapes.append(images.shape)
-        gray = images.mean(axis=-1)[:, self.cut : images.shape[1] - self.cut]
+        middle = [slice(self.border, size - self.border) for size in images.shape[1:3]]
+        gray = images.mean(axis=-1)[:, *middle]
         scores = -np.abs(gray[..., None] - np.array([0, 128, 255])) / 20
         exps = np.exp(scores - scores.max(axis=-1, keepdims=True))
         return (exps / exps.sum(axis=-1, keepdims=True)).astype(np.float32)
@@ -115,8 +122,17 @@ def test_mistakes(options, sentence):
         segment_image(Brightness(), stripes(64, 64)[0], **options)
 
 
-def test_images_and_networks_that_do_not_fit():
+def test_an_image_with_other_channels():
     with pytest.raises(UserError, match=r"is \[height, width, 1\], got shape \(8, 8, 3\)"):
         segment_image(Brightness(), stripes(8, 8, channels=3)[0])
-    with pytest.raises(UserError, match="'plain' gives the middle"):
-        segment_image(Brightness(cut=2), stripes(64, 64)[0])
+
+
+@pytest.mark.parametrize("options", [{}, {"tile": 16}, {"tile": 16, "overlap": 0}, {"tta": True}])
+def test_a_network_without_padding_predicts_every_pixel(options):
+    """The same map as with padding, at the image's edges too."""
+    image = np.random.default_rng(0).integers(0, 256, (24, 37, 1), np.uint8)
+    padded, bare = (Brightness(image_shape=(24, 24, 1), border=border) for border in (0, 5))
+    np.testing.assert_array_equal(
+        segment_image(bare, image, **options), segment_image(padded, image, **options)
+    )
+    assert {shape[1] % 4 for shape in bare.shapes} == {2}

@@ -168,6 +168,7 @@ def build(
         UNetDecoder(num_classes, widths, upsample, norm, activation, pixels, dtype),
         min_size=_smallest(levels) if padding == "valid" else 2 ** (levels - 1),
         small_image_hint=", or a smaller model.options.levels",
+        border=_border(levels) if padding == "valid" else 0,
     )
 
 
@@ -179,3 +180,8 @@ def _smallest(levels: int) -> int:
     for _ in range(levels - 1):
         extent = 2 * (extent + 4)
     return extent + 4
+
+
+def _border(levels: int) -> int:
+    """Pixels on each side that the pairs of convolutions of both paths take away."""
+    return 2 * (2**levels - 1) + 2 * (2 ** (levels - 1) - 1)

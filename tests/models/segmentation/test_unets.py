@@ -168,3 +168,18 @@ def test_double_unet_encodes_with_the_vgg_of_the_classifiers():
 def test_options_that_cannot_be_are_one_sentence(name, options, words):
     with pytest.raises(UserError, match=words):
         create_model(name, num_classes=2, **options)
+
+
+@pytest.mark.parametrize("levels", [1, 3, 5])
+def test_border_of_the_network_without_padding(levels):
+    """The sizes at which no pooling leaves out a row lose the same on all sides: 92 in figure 1."""
+    model = create_model("unet_valid", num_classes=2, width=2, levels=levels)
+    assert levels != 5 or model.border == 92
+    for strides in (0, 1, 3):
+        side = model.min_size + strides * max(model.backbone.strides)
+        image = jax.ShapeDtypeStruct((1, side, side, 1), jnp.float32)
+        logits, _ = jax.eval_shape(
+            lambda x: model.init_with_output(jax.random.key(0), x, train=False), image
+        )
+        assert logits.shape == (1, *[side - 2 * model.border] * 2, 2)
+    assert create_model("unet", num_classes=2).border == 0

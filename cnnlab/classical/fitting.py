@@ -47,6 +47,11 @@ def fit(config: Config, workdir: str | Path, *, display: Display | None = None) 
     """
     display = display or PlainDisplay()
     validate(config)
+    if config.task != "classification":
+        raise UserError(
+            f"model.name={config.model.name} is a baseline of classification, and "
+            f"task={config.task}: set task=classification, or choose a network, as unet_bn."
+        )
     options = make_options(config)
     folder = Workdir(workdir)
     if folder.has_run:

@@ -123,6 +123,13 @@ def test_fit_without_validation_split_and_without_convergence(tmp_path):
     assert [row["split"] for row in read_rows(tmp_path / "run/metrics.jsonl")] == ["train", "test"]
 
 
+def test_segmentation_is_refused(tmp_path):
+    config = Config(task="segmentation", model=ModelConfig(name="hog"))
+    with pytest.raises(UserError, match="hog is a baseline of classification, and task=segm"):
+        classical.fit(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_features_that_would_not_fit_in_memory(tmp_path, monkeypatch):
     monkeypatch.setattr("cnnlab.classical.fitting._MAX_BYTES", 2**20)
     config = Config(data=DataConfig(name="digits"), model=ModelConfig(name="hog"))

@@ -10,6 +10,9 @@ usage: python launch.py train [--config=EXPERIMENT] [--workdir=FOLDER] [--config
 A run is one folder; it holds the resolved config, checkpoints, metrics and pictures. Training on a
 folder that holds a run resumes it; with a config that contradicts the saved one it stops and shows
 the difference. SIGTERM and Ctrl-C save, then exit with status 143 and 130.
+
+With --distributed, the processes of several hosts train one network, each on its share of every
+batch; start this same command on all of them. See docs/scale.md.
 """
 
 import sys
@@ -24,8 +27,10 @@ from cnnlab.cli.config_flags import (
     define_config_flag,
     resolve_config,
 )
+from cnnlab.cli.hosts import define_host_flags, together
 from cnnlab.cli.platform import enable_compilation_cache
 from cnnlab.config import Config, apply_overrides, validate
+from cnnlab.errors import UserError
 
 
 def define_flags(values: flags.FlagValues) -> None:
@@ -34,30 +39,43 @@ def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_string(
         "workdir", None, "Folder of the run; runs/EXPERIMENT where unset.", flag_values=values
     )
+    define_host_flags(values)
 
 
 def run(values: flags.FlagValues, overrides: dict[str, str], positional: list[str]) -> int:
     """Trains, draws, and says what to do next."""
     refuse_positional("train", positional)
+    with together(values):
+        return _train(values, overrides)
+
+
+def _train(values: flags.FlagValues, overrides: dict[str, str]) -> int:
     config, workdir = _config_and_workdir(values, overrides)
     validate(config)
     enable_compilation_cache()
     from cnnlab.classical import BASELINES
     from cnnlab.cli.runs import fit
     from cnnlab.report.run_pictures import draw_run
-    from cnnlab.train.display import make_display
+    from cnnlab.train import hosts
+    from cnnlab.train.display import Silence, make_display
     from cnnlab.train.interrupts import Interrupted
 
-    display = make_display()
+    if values.distributed and config.model.name in BASELINES:
+        raise UserError(f"model.name={config.model.name} is fitted on one host, not --distributed.")
+    first = not values.distributed or hosts.is_first()
+    display = make_display() if first else Silence()
     display.note(f"cnnlab: {config.model.name} on {config.data.name}, in {workdir}")
     for line in config_lines(config):
         display.note(line)
     try:
         result = fit(config, workdir, display=display)
     except Interrupted as stop:
-        draw_run(workdir)
-        print(f"{stop} Go on with: python launch.py train --workdir={workdir}", file=sys.stderr)
+        if first:
+            draw_run(workdir)
+            print(f"{stop} Go on with: python launch.py train --workdir={workdir}", file=sys.stderr)
         return 128 + stop.signum
+    if not first:
+        return 0
     pictures = draw_run(workdir)
     test = result["test"]
     network = config.model.name not in BASELINES

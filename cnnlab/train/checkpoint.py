@@ -28,6 +28,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
+import jax
 import numpy as np
 import orbax.checkpoint as ocp
 from absl import logging
@@ -112,6 +113,10 @@ class CheckpointWriter(CheckpointReader):
                     # The thread here does what Orbax's would, and hashes. Retention is ours too:
                     # Orbax would remove a replaced checkpoint file by file, and before the seal.
                     enable_async_checkpointing=False,
+                    # On several hosts, the one that writes does not wait for the others.
+                    multiprocessing_options=ocp.options.MultiprocessingOptions(
+                        primary_host=jax.process_index(), active_processes={jax.process_index()}
+                    ),
                     lightweight_initialize=True,
                 ),
             )

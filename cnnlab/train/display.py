@@ -71,6 +71,28 @@ class PlainDisplay:
         return f"{seconds // 60:.0f}:{seconds % 60:02.0f}"
 
 
+class Silence:
+    """Nothing, for the hosts of a run of which another one tells."""
+
+    def note(self, text: str) -> None:
+        pass
+
+    def start(self, step: int, total_steps: int) -> None:
+        pass
+
+    def progress(self, step: int) -> None:
+        pass
+
+    def train(self, row: Row) -> None:
+        pass
+
+    def evaluation(self, row: Row, *, best: bool) -> None:
+        pass
+
+    def stop(self) -> None:
+        pass
+
+
 class LiveDisplay:
     """A progress bar that stays on the last line, above it a line for each evaluation."""
 

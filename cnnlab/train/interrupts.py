@@ -4,6 +4,8 @@ import signal
 import threading
 from types import FrameType
 
+from jax.experimental import multihost_utils
+
 
 class Interrupted(Exception):
     """A run was asked to stop and has saved its state.
@@ -28,15 +30,21 @@ class StopRequests:
     allows no handlers, it does nothing.
     """
 
+    _signals = (signal.SIGTERM, signal.SIGINT)
+
     def __init__(self) -> None:
         self.signum: int | None = None
 
     def __enter__(self) -> "StopRequests":
         self._previous = {}
         if threading.current_thread() is threading.main_thread():
-            for signum in (signal.SIGTERM, signal.SIGINT):
+            for signum in self._signals:
                 self._previous[signum] = signal.signal(signum, self._handle)
         return self
+
+    def arrived(self) -> bool:
+        """Whether to save and stop now; to be asked once after each call of the compiled step."""
+        return self.signum is not None
 
     def __exit__(self, *exception: object) -> None:
         for signum, handler in self._previous.items():
@@ -49,3 +57,29 @@ class StopRequests:
         outer = getattr(self._previous.get(signum), "__self__", None)
         if isinstance(outer, StopRequests):
             outer.signum = signum
+
+
+class SharedStopRequests(StopRequests):
+    """The same for a run on several hosts: a signal to one of them stops all after the same call.
+
+    JAX's coordination service listens for SIGTERM itself, and finds the call that every host can
+    stop after. So SIGTERM is left to it, and SIGINT handed on.
+    """
+
+    _signals = (signal.SIGINT,)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._calls = 0
+
+    def arrived(self) -> bool:
+        """As `StopRequests.arrived`; true on all hosts after the same number of calls."""
+        self._calls += 1
+        if not multihost_utils.reached_preemption_sync_point(self._calls):
+            return False
+        self.signum = self.signum or signal.SIGTERM
+        return True
+
+    def _handle(self, signum: int, frame: FrameType | None) -> None:
+        super()._handle(signum, frame)
+        signal.raise_signal(signal.SIGTERM)

@@ -15,15 +15,17 @@ from cnnlab.config import Config
 from cnnlab.data import Dataset
 from cnnlab.errors import UserError
 from cnnlab.pretrained import Fit
+from cnnlab.train import hosts
 from cnnlab.train.checkpoint import CheckpointWriter
-from cnnlab.train.display import Display, PlainDisplay
+from cnnlab.train.checkpoint_shared import SharedCheckpoints
+from cnnlab.train.display import Display, PlainDisplay, Silence
 from cnnlab.train.evaluate import evaluate
 from cnnlab.train.feed import make_feed
 from cnnlab.train.gallery import Gallery, Picture
-from cnnlab.train.interrupts import Interrupted, StopRequests
+from cnnlab.train.interrupts import Interrupted, SharedStopRequests, StopRequests
 from cnnlab.train.pace import Pace
 from cnnlab.train.parallel import Parallel, check_divisible, make_parallel
-from cnnlab.train.records import Records, Row, finite
+from cnnlab.train.records import NoRecords, Records, Row, finite
 from cnnlab.train.setup import Setup, load_data, make_setup
 from cnnlab.train.state import num_parameters
 from cnnlab.train.step import NEVER, Sums, add_sums
@@ -45,6 +47,9 @@ def fit(
 ) -> dict[str, Any]:
     """Trains as `config` says, or goes on where an earlier call left off.
 
+    On several hosts that have met (`cnnlab.train.hosts.join`), all call this alike; the first one
+    reads and writes the folder.
+
     Args:
       config: the experiment.
       workdir: folder of the run; see `cnnlab.train.workdir` for what it will hold. If it holds a
@@ -61,33 +66,46 @@ def fit(
 
     Raises:
       UserError: anything the user can mend; `Diverged` for a loss that is not finite.
-      Interrupted: SIGTERM or SIGINT arrived; the state is saved.
+      LostHostError: another host has ended.
+      Interrupted: SIGTERM or SIGINT arrived, at any host; the state is saved.
       Pruned: `watch` ended the run before its last step; the state is saved.
     """
-    display = display or PlainDisplay()
-    folder = Workdir(workdir)
-    if folder.has_run:
+    with hosts.losses_named():
+        return _fit(config, Workdir(workdir), display or PlainDisplay(), picture, watch)
+
+
+def _fit(
+    config: Config,
+    folder: Workdir,
+    display: Display,
+    picture: Picture | None,
+    watch: Watch | None,
+) -> dict[str, Any]:
+    first = hosts.is_first()
+    if not first:
+        display = Silence()
+    elif folder.has_run:
         folder.check_config(config)
     dataset = load_data(config)
     setup = make_setup(config, dataset.info)
     # The step is traced before anything is written, so that a mistake leaves no run behind.
     zero_window = setup.zero_window()
-    if not folder.has_run:
+    if first and not folder.has_run:
         _describe(setup.read_pretrained(), display)
     parallel = make_parallel(config.parallel, config.num_devices)
     check_divisible("batch_size", config.batch_size, parallel)
-    folder.create()
-    mode = setup.task.metrics[setup.metric]
+    hosts.check_same(config, dataset.info)
+    if first:
+        folder.create()
     with (
         folder.named_in_errors(),
-        StopRequests() as stop,
-        CheckpointWriter(
-            folder.path, keep=config.checkpoint.keep, mode=mode, report=display.note
-        ) as checkpoints,
+        SharedStopRequests() if hosts.several() else StopRequests() as stop,
+        _checkpoints(setup, folder, display) as checkpoints,
     ):
-        folder.write_config(config)
-        folder.write("dataset.json", dataset.info.to_json())
-        folder.record_start(sys.argv)
+        if first:
+            folder.write_config(config)
+            folder.write("dataset.json", dataset.info.to_json())
+            folder.record_start(sys.argv)
         with _Run(
             setup,
             dataset,
@@ -101,6 +119,16 @@ def fit(
             watch,
         ) as run:
             return run.complete()
+
+
+def _checkpoints(
+    setup: Setup, folder: Workdir, display: Display
+) -> CheckpointWriter | SharedCheckpoints:
+    writer = None
+    if hosts.is_first():
+        keep, mode = setup.config.checkpoint.keep, setup.task.metrics[setup.metric]
+        writer = CheckpointWriter(folder.path, keep=keep, mode=mode, report=display.note)
+    return SharedCheckpoints(writer) if hosts.several() else writer
 
 
 def _describe(found: Fit | None, display: Display) -> None:
@@ -125,7 +153,7 @@ class _Run:
         dataset: Dataset,
         parallel: Parallel,
         folder: Workdir,
-        checkpoints: CheckpointWriter,
+        checkpoints: CheckpointWriter | SharedCheckpoints,
         display: Display,
         stop: StopRequests,
         zero_window: Sums,
@@ -146,10 +174,13 @@ class _Run:
         self.step = 0
         self._zero_window = zero_window
         self._carry = self._start_carry()
-        self._records = Records(folder.metrics, folder.tensorboard, after_step=self.step)
+        self._first = hosts.is_first()
+        self._records = NoRecords()
+        if self._first:
+            self._records = Records(folder.metrics, folder.tensorboard, after_step=self.step)
         self._eval_call = self._parallel.compile_eval(setup.eval_step())
         self._gallery = None
-        if picture is not None and setup.config.task == "segmentation":
+        if picture is not None and setup.config.task == "segmentation" and self._first:
             self._gallery = Gallery(setup, dataset.splits[self._eval_split], picture)
 
     def __enter__(self) -> "_Run":
@@ -161,7 +192,7 @@ class _Run:
 
     def complete(self) -> dict[str, Any]:
         """Trains what is left, judges the result, and writes it."""
-        result = self._folder.result()
+        result = hosts.from_first(self._folder.result)
         if result is not None and self.step >= result["steps"]:
             self._display.note(f"{self._folder.path} is complete; nothing is left to train.")
             return result
@@ -173,13 +204,16 @@ class _Run:
     def _start_carry(self) -> dict[str, Any]:
         """State and metric sums since the last log: restored, or new."""
         setup, window = self._setup, jax.tree.map(jnp.array, self._zero_window)
+        shapes = {"state": setup.abstract_state(), "window": window}
         if self._checkpoints.steps():
-            target = self._parallel.abstract({"state": setup.abstract_state(), "window": window})
+            target = self._parallel.abstract(shapes)
             self.step, carry, meta = self._checkpoints.restore(target)
             self._progress = meta["progress"]
             self._display.note(f"Resuming at step {self.step} of {setup.total_steps}.")
         else:
-            carry = {"state": setup.create_state(), "window": window}
+            # One host's weights for all: another make of CPU may round a draw differently.
+            carry = {"state": setup.create_state(), "window": window} if hosts.is_first() else None
+            carry = hosts.arrays_from_first(carry, shapes)
         return self._parallel.replicate(carry)
 
     def _train(self) -> None:
@@ -230,7 +264,7 @@ class _Run:
             return every is not None and (last or self.step // every > before // every)
 
         log, judge = due(setup.config.log_every_steps), due(setup.eval_steps)
-        interrupted = self._stop.signum is not None
+        interrupted = self._stop.arrived()
         save = due(setup.save_steps) or judge or interrupted
         if log or save:
             self._check_finite()
@@ -257,7 +291,7 @@ class _Run:
             raise Interrupted(self._stop.signum, self.step)
 
     def _check_finite(self) -> None:
-        window = self._parallel.collect(self._carry)["window"]
+        window = self._parallel.collect(self._carry["window"])
         bad = int(window["first_bad_step"])
         if bad == NEVER:
             return
@@ -280,7 +314,7 @@ class _Run:
         return self.step * self._setup.config.batch_size / examples
 
     def _log(self) -> None:
-        window = jax.device_get(self._parallel.collect(self._carry)["window"])
+        window = jax.device_get(self._parallel.collect(self._carry["window"]))
         now = time.monotonic()
         images = (self.step - self._timed_from) * self._setup.config.batch_size
         steps = float(window["steps"])
@@ -345,7 +379,9 @@ class _Run:
                 f"No better {self._setup.metric} in {patience} evaluations: stopping early."
             )
         self._display.evaluation(row, best=better)
-        enough = self._watch is not None and self._watch(self.step, numbers)
+        enough = self._watch is not None and hosts.from_first(
+            lambda: bool(self._watch(self.step, numbers))
+        )
         self._timer += time.monotonic() - began  # evaluation does not count as training time
         return metric, enough
 
@@ -368,7 +404,8 @@ class _Run:
             state = self._parallel.replicate(carry["state"])
         sums = self._sums(state.variables, "test")
         numbers = finite(self._setup.task.finalize(sums))
-        np.save(self._folder.confusion, sums["confusion"])
+        if self._first:
+            np.save(self._folder.confusion, sums["confusion"])
         self._records.write(
             {"step": self.step, "epoch": round(self._epoch(), 4), "split": "test", **numbers}
         )
@@ -379,5 +416,6 @@ class _Run:
             "num_parameters": num_parameters(self._parallel.collect(state).params),
             "seconds": round(self._progress["seconds"], 1),
         }
-        self._folder.write("result.json", result)
+        if self._first:
+            self._folder.write("result.json", result)
         return result

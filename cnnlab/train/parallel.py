@@ -47,12 +47,19 @@ class JitParallel:
         self._replicated = NamedSharding(self.mesh, P())
 
     def replicate(self, tree: PyTree) -> PyTree:
-        """Puts a tree of arrays on every device."""
-        return jax.device_put(tree, self._replicated)
+        """Puts a tree of arrays on every device; several hosts must give the same arrays."""
+        if jax.process_count() == 1:
+            return jax.device_put(tree, self._replicated)
+        # `device_put` would compare every array with every host's, one by one.
+        return jax.tree.map(self._place, tree)
+
+    def _place(self, array: Any) -> jax.Array:
+        host = np.asarray(array)
+        return jax.make_array_from_callback(host.shape, self._replicated, host.__getitem__)
 
     def collect(self, tree: PyTree) -> PyTree:
-        """The inverse of `replicate`."""
-        return tree
+        """The inverse of `replicate`: arrays on one device of this host."""
+        return jax.tree.map(lambda x: x.addressable_data(0), tree)
 
     def abstract(self, tree: PyTree) -> PyTree:
         """Shapes, types and sharding that a checkpoint should be restored to."""
@@ -153,9 +160,14 @@ def make_parallel(kind: str, num_devices: int | None = None) -> Parallel:
       num_devices: how many of the visible devices; None takes all.
 
     Raises:
-      UserError: more devices than there are.
+      UserError: more devices than there are, or a choice that several hosts do not allow.
     """
     devices = jax.devices()
+    if jax.process_count() > 1 and (kind == "pmap" or num_devices not in (None, len(devices))):
+        chosen = f"parallel={kind}" if kind == "pmap" else f"num_devices={num_devices}"
+        raise UserError(
+            f"{chosen} is for a single host: several use all their {len(devices)} devices, by jit."
+        )
     if num_devices is not None and num_devices > len(devices):
         raise UserError(
             f"num_devices={num_devices}, but only {len(devices)} "

@@ -57,6 +57,22 @@ class Records:
         self._events.close()
 
 
+class NoRecords:
+    """What the hosts have that write nothing."""
+
+    def write(self, row: Row) -> None:
+        pass
+
+    def picture(self, name: str, pixels: np.ndarray, step: int) -> None:
+        pass
+
+    def flush(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
 def read_rows(metrics: Path) -> list[Row]:
     """Rows of a metrics.jsonl; a last line that a killed run left unfinished is skipped."""
     rows = []

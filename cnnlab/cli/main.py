@@ -24,6 +24,7 @@ COMMANDS = (
     "list",
     "prepare",
     "find_lr",
+    "sweep",
     "features",
     "benchmark",
     "export",

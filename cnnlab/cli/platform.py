@@ -5,6 +5,8 @@ from pathlib import Path
 
 import jax
 
+_THRESHOLD = 0.2  # seconds of compilation
+
 
 def enable_compilation_cache() -> None:
     """Keeps compiled programs on disk, so that the second run of a recipe starts at once.
@@ -15,4 +17,11 @@ def enable_compilation_cache() -> None:
         folder = Path(os.environ.get("CNNLAB_CACHE", "~/.cache/cnnlab")).expanduser() / "xla"
         jax.config.update("jax_compilation_cache_dir", str(folder))
     # JAX's threshold of one second leaves out most of a small network's programs.
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", _THRESHOLD)
+
+
+def share_compilation_cache() -> None:
+    """As `enable_compilation_cache`, for this process and those that it starts."""
+    enable_compilation_cache()
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(jax.config.jax_compilation_cache_dir))
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", str(_THRESHOLD))

@@ -1,6 +1,6 @@
 """Typed configuration of an experiment: fields, overrides, validation, files."""
 
-from cnnlab.config.files import experiment_names, load_experiment
+from cnnlab.config.files import experiment_names, load_experiment, load_sweep
 from cnnlab.config.options import check_options
 from cnnlab.config.overrides import apply_overrides
 from cnnlab.config.schema import (
@@ -37,6 +37,7 @@ __all__ = [
     "flat_fields",
     "from_json",
     "load_experiment",
+    "load_sweep",
     "to_json",
     "validate",
 ]

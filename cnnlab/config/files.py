@@ -3,6 +3,8 @@
 import importlib.util
 import json
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 from cnnlab.config.schema import Config
 from cnnlab.config.serialize import from_json
@@ -52,12 +54,7 @@ def load_experiment(name: str) -> Config:
             return from_json(json.loads(path.read_text()))
         except json.JSONDecodeError as error:
             raise UserError(f"--config: '{path}' is not valid JSON: {error}.") from error
-    spec = importlib.util.spec_from_file_location(f"cnnlab_experiment_{path.stem}", path)
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except (SyntaxError, ImportError, AttributeError, TypeError, NameError) as error:
-        raise UserError(f"--config: '{path}' cannot be loaded: {error}.") from error
+    module = _load_module(path)
     if not hasattr(module, "get_config"):
         raise UserError(f"--config: '{path}' has no function get_config().")
     try:
@@ -70,3 +67,34 @@ def load_experiment(name: str) -> Config:
             "and must return cnnlab.config.Config."
         )
     return config
+
+
+def load_sweep(name: str) -> dict[str, Any] | None:
+    """What the function `sweep()` of an experiment returns: ranges by path; None without one.
+
+    Raises:
+      UserError: no such file, one that does not run, or one that returns something else.
+    """
+    path = find_experiment(name)
+    if path.suffix == ".json":
+        return None
+    module = _load_module(path)
+    if not hasattr(module, "sweep"):
+        return None
+    space = module.sweep()
+    if not isinstance(space, dict):
+        raise UserError(
+            f"--config: sweep() of '{path}' returns {type(space).__name__}, and must return a dict "
+            "of paths and ranges."
+        )
+    return space
+
+
+def _load_module(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"cnnlab_experiment_{path.stem}", path)
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except (SyntaxError, ImportError, AttributeError, TypeError, NameError) as error:
+        raise UserError(f"--config: '{path}' cannot be loaded: {error}.") from error
+    return module

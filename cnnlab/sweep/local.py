@@ -21,7 +21,9 @@ from cnnlab.sweep.study import Study, open_study
 from cnnlab.train.interrupts import Interrupted, StopRequests
 
 _PAUSE = 0.3
-_MOST_CRASHES = 4  # of workers in a row that end without having done anything
+# Of workers in a row that end without anything having changed in the study: by an error, and by a
+# signal, which may come from somebody who kills them at random.
+_MOST_CRASHES, _MOST_KILLS = 4, 20
 
 
 def work_here(
@@ -109,7 +111,7 @@ class _Crew:
         state = [(t.state, len(t.intermediate_values)) for t in self._study.ledger.trials()]
         self._crashes = self._crashes + 1 if state == self._seen else 1
         self._seen = state
-        if self._crashes >= _MOST_CRASHES:
+        if self._crashes >= (_MOST_CRASHES if process.exitcode > 0 else _MOST_KILLS):
             log = self._log / f"{process.name}.log"
             lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
             last = lines[-1] if lines else f"exit status {process.exitcode}"

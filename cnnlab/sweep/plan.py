@@ -10,9 +10,8 @@ from cnnlab.errors import UserError
 from cnnlab.sweep.config_space import config_space
 from cnnlab.sweep.objective import ConfigObjective, FunctionObjective
 from cnnlab.sweep.param import Param
-from cnnlab.sweep.pruner import make_pruner
-from cnnlab.sweep.sampler import make_sampler
-from cnnlab.sweep.space import Space, Values
+from cnnlab.sweep.sampler import RandomSampler
+from cnnlab.sweep.space import Space
 from cnnlab.sweep.spec import Spec
 from cnnlab.train.make_task import DEFAULT_METRICS
 from cnnlab.train.schedule import epochs_to_steps, total_steps
@@ -41,7 +40,7 @@ def plan_config(
         cannot be.
     """
     space = config_space(config, params, constraints)
-    metric, mode, evaluations = _probe(config, space, sampler, seed)
+    metric, mode, evaluations = _probe(config, space, seed)
     spec = Spec(
         objective={"config": to_json(config)},
         space=space.texts(),
@@ -55,7 +54,7 @@ def plan_config(
         seed=seed,
         lag=lag,
     )
-    return _checked(spec, space)
+    return _checked(spec)
 
 
 def plan_function(
@@ -87,40 +86,24 @@ def plan_function(
         seed=seed,
         lag=lag,
     )
-    return _checked(spec, space)
+    return _checked(spec)
 
 
-def proposals(spec: Spec, space: Space, count: int | None) -> list[Values | None]:
-    """The trials of a study that has not begun; None for those that depend on results.
-
-    Raises:
-      UserError: there is no end, and `count` is None.
-    """
-    sampler = make_sampler(spec.sampler, space, seed=spec.seed, direction=spec.direction)
-    counts = [n for n in (count, sampler.count) if n is not None]
-    if not counts:
-        raise UserError(f"Say how many trials: --trials=N. {spec.sampler} has no end here.")
-    return [
-        None if sampler.needs_results(number) else sampler.propose(number, ()).values
-        for number in range(min(counts))
-    ]
-
-
-def _checked(spec: Spec, space: Space) -> Spec:
-    make_sampler(spec.sampler, space, seed=spec.seed, direction=spec.direction)
-    make_pruner(spec.pruner, evaluations=spec.evaluations)
+def _checked(spec: Spec) -> Spec:
+    spec.make_sampler()
+    spec.make_pruner()
     if spec.repeats < 1:
         raise UserError(f"repeats={spec.repeats} must be at least 1.")
     if spec.lag is not None and spec.lag < 1:
         raise UserError(f"lag={spec.lag} must be at least 1.")
-    if spec.repeats > 1 and any(entry.path == "seed" for entry in space.entries):
+    if spec.repeats > 1 and any(path == "seed" for path, _ in spec.space):
         raise UserError("seed is searched already: leave out the repeats, or seed from the space.")
     return spec
 
 
-def _probe(config: Config, space: Space, sampler: str, seed: int) -> tuple[str, str, int]:
+def _probe(config: Config, space: Space, seed: int) -> tuple[str, str, int]:
     """Metric, its mode, and number of evaluations, of the first trial that can be set up."""
-    drawn = make_sampler("random", space, seed=seed, direction="maximize")
+    drawn = RandomSampler(space, seed=seed)
     objective, first = ConfigObjective(config, "", ""), None
     for number in range(_TRIES):
         proposal = drawn.propose(number, ())

@@ -5,8 +5,11 @@ from typing import Any
 
 from cnnlab.config import differences, from_json
 from cnnlab.errors import UserError
+from cnnlab.sweep.config_space import config_fields
 from cnnlab.sweep.param import parse_param
-from cnnlab.sweep.space import Space
+from cnnlab.sweep.pruner import Pruner, make_pruner
+from cnnlab.sweep.sampler import Sampler, make_sampler
+from cnnlab.sweep.space import Space, Values
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,10 +83,42 @@ class Spec:
                 lines.append(f"{name}: {saved} -> {other}")
         return lines
 
-    def make_space(self, others: dict[str, Any] | None = None) -> Space:
+    def make_space(self) -> Space:
         """The space, which was checked when the study was made."""
+        config = self.objective.get("config")
+        others = None if config is None else config_fields(from_json(config))
         pairs = [(path, parse_param(text)) for path, text in self.space]
         return Space(pairs, self.constraints, others=others)
+
+    def make_sampler(self) -> Sampler:
+        """The sampler; raises a `UserError` for one that cannot search the space."""
+        space = self.make_space()
+        return make_sampler(self.sampler, space, seed=self.seed, direction=self.direction)
+
+    def make_pruner(self) -> Pruner:
+        """The pruner; raises a `UserError` for one that trials are too short for."""
+        return make_pruner(self.pruner, evaluations=self.evaluations)
+
+    def count_trials(self, asked: int | None) -> int:
+        """How many trials there are: as many as asked for, or all of a space of lists if fewer.
+
+        Raises:
+          UserError: neither is known.
+        """
+        counts = [n for n in (asked, self.make_sampler().count) if n is not None]
+        if not counts:
+            raise UserError(f"Say how many trials: --trials=N. {self.sampler} has no end here.")
+        return min(counts)
+
+    def proposals(self, count: int) -> list[Values | None]:
+        """The first trials, by path; None for those that depend on results."""
+        space, sampler = self.make_space(), self.make_sampler()
+        return [
+            None
+            if sampler.needs_results(number)
+            else space.by_path(sampler.propose(number, ()).values)
+            for number in range(count)
+        ]
 
 
 def _by_path(space: list[list[str]]) -> dict[str, str]:

@@ -53,7 +53,7 @@ def without_password(url: str | None) -> str | None:
 
 def find_study(storage: BaseStorage, leases: Leases, name: str, direction: str) -> int:
     """The id of the study of that name, which is made if there is none."""
-    with leases.mutex():
+    with leases.mutex(), quiet_optuna():
         try:
             return storage.get_study_id_from_name(name)
         except KeyError:

@@ -21,13 +21,11 @@ from optuna.storages import BaseStorage, InMemoryStorage
 from cnnlab.config import from_json
 from cnnlab.errors import UserError
 from cnnlab.report.study_data import Study as Results
-from cnnlab.sweep.config_space import config_fields
 from cnnlab.sweep.leases import Leases, SoleLeases
 from cnnlab.sweep.ledger import Ledger
 from cnnlab.sweep.objective import ConfigObjective, Objective, repeat_folder, trial_folder
-from cnnlab.sweep.pruner import make_pruner
 from cnnlab.sweep.reading import read_study
-from cnnlab.sweep.sampler import make_sampler, quiet_optuna
+from cnnlab.sweep.sampler import quiet_optuna
 from cnnlab.sweep.spec import Spec
 from cnnlab.sweep.storage import find_study, open_storage, without_password
 from cnnlab.sweep.worker import Worker
@@ -61,17 +59,13 @@ class Study:
         self.name = _name(folder)
         study_id = find_study(storage, leases, self.name, spec.direction)
         self._agree(study_id, leases)
-        config = spec.objective.get("config")
-        others = None if config is None else config_fields(from_json(config))
-        self.space = spec.make_space(others)
-        sampler = make_sampler(spec.sampler, self.space, seed=spec.seed, direction=spec.direction)
-        total = self._total(study_id, trials, sampler.count)
+        total = self._total(study_id, trials)
         self.ledger = Ledger(
             storage,
             study_id,
             leases,
-            self.space,
-            sampler,
+            spec.make_space(),
+            spec.make_sampler(),
             total=total,
             lag=spec.lag,
             progress=self._progress,
@@ -87,18 +81,13 @@ class Study:
                 return
         check_same(Spec.from_json(notes["spec"]), self.spec, f"the storage's study '{self.name}'")
 
-    def _total(self, study_id: int, asked: int | None, count: int | None) -> int:
+    def _total(self, study_id: int, asked: int | None) -> int:
         """How many trials there are to be: what was asked for last, by whichever worker."""
         if asked is None:
             asked = self._storage.get_study_user_attrs(study_id).get("trials")
         else:
             self._storage.set_study_user_attr(study_id, "trials", asked)
-        counts = [n for n in (asked, count) if n is not None]
-        if not counts:
-            raise UserError(
-                f"Say how many trials: --trials=N. {self.spec.sampler} has no end here."
-            )
-        return min(counts)
+        return self.spec.count_trials(asked)
 
     def _birth_notes(self, number: int) -> dict[str, Any]:
         return {"workdir": str(trial_folder(self.folder, number))} if self._has_runs else {}
@@ -116,6 +105,11 @@ class Study:
 
     def objective(self) -> ConfigObjective:
         """What the trials of a study of a config compute."""
+        if "config" not in self.spec.objective:
+            raise UserError(
+                f"{self.folder} is the study of the function {self.spec.objective['function']}: "
+                "call cnnlab.sweep.run with it to go on."
+            )
         mode = "max" if self.spec.direction == "maximize" else "min"
         config = from_json(self.spec.objective["config"])
         return ConfigObjective(config, self.spec.metric, mode)
@@ -125,18 +119,42 @@ class Study:
         return Worker(
             self.ledger,
             objective,
-            make_pruner(self.spec.pruner, evaluations=self.spec.evaluations),
+            self.spec.make_pruner(),
             sign=self.spec.sign,
             repeats=self.spec.repeats,
             folder=self.folder,
             **options,
         )
 
+    def headline(self) -> str:
+        """What it is, in one line."""
+        spec = self.spec
+        what = f"{self.ledger.total} trials by {spec.sampler}"
+        if spec.pruner != "none":
+            what += f", ended early by {spec.pruner}"
+        if spec.repeats > 1:
+            what += f", each with {spec.repeats} seeds"
+        return f"study of {spec.metric}, {what}, in {self.folder}"
+
     @property
     def optuna_study(self) -> optuna.Study:
         """The study as Optuna has it, for its own tools."""
         with quiet_optuna():
             return optuna.load_study(study_name=self.name, storage=self._storage)
+
+    def write_results(self) -> Results:
+        """Writes table, best config, pictures and page into the folder."""
+        from cnnlab.sweep.results import write_results  # matplotlib takes its time
+
+        config = self.spec.objective.get("config")
+        return write_results(
+            self.optuna_study,
+            self.folder,
+            None if config is None else from_json(config),
+            self.spec.metric,
+            self.spec.direction,
+            total=self.ledger.total,
+        )
 
     def results(self) -> Results:
         """The trials as they stand."""
@@ -180,8 +198,12 @@ def open_study(
                 f"{without_password(storage_url)}."
             )
         storage_url = storage_url or known
-    _make(folder)
+    if storage_url is None:
+        if saved is None:
+            spec.count_trials(trials)  # before anything is written
+        _make(folder)
     storage, leases = open_storage(folder, _name(folder), storage_url)
+    _make(folder)
     study = Study(folder, spec, storage, leases, storage_url=storage_url, trials=trials)
     if saved is None:
         tree = spec.to_json() | {"storage": without_password(storage_url)}

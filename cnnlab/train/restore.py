@@ -16,7 +16,7 @@ from cnnlab.errors import UserError, did_you_mean
 from cnnlab.tasks import Segmentation, Task, per_class_accuracy
 from cnnlab.train.checkpoint import CheckpointReader
 from cnnlab.train.evaluate import evaluate
-from cnnlab.train.parallel import make_parallel
+from cnnlab.train.parallel import Parallel, make_parallel
 from cnnlab.train.records import finite
 from cnnlab.train.setup import Setup, load_data, make_setup
 from cnnlab.train.state import PyTree
@@ -104,14 +104,19 @@ class TrainedRun:
 
     def sums(self, source: Source) -> dict[str, np.ndarray]:
         """Metric sums over all examples of a source."""
-        parallel = make_parallel("jit")
+        parallel, call = self._evaluation
         return evaluate(
-            parallel.compile_eval(self.setup.eval_step()),
+            call,
             parallel.replicate(self.variables),
             source,
             parallel,
             batch_size=self.config.evaluation.batch_size or self.config.batch_size,
         )
+
+    @functools.cached_property
+    def _evaluation(self) -> tuple[Parallel, Any]:
+        parallel = make_parallel("jit")
+        return parallel, parallel.compile_eval(self.setup.eval_step())
 
     @functools.cached_property
     def _predict(self) -> Callable[[PyTree, jax.Array], jax.Array]:

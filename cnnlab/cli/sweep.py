@@ -217,7 +217,7 @@ def _work(folder: Path, spec: Any, values: flags.FlagValues) -> int:
         print(f"submitted: {', '.join(jobs)}\nnext:\n  {again} --status")
         return 0
     try:
-        results = work(study, None, workers=values.workers, report=_print)
+        results = work(study, None, workers=values.workers, report=_print, write=True)
     except Interrupted as stop:
         study.write_results()
         print(f"Stopped by a signal; all is saved. Go on with: {again}", file=sys.stderr)

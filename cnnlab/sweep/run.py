@@ -91,6 +91,7 @@ def work(
     *,
     workers: int,
     report: Callable[[str], None],
+    write: bool = False,
 ) -> Results:
     """Works on an open study until all its trials have ended.
 
@@ -99,11 +100,12 @@ def work(
       function: what its trials compute; None where it has a config.
       workers: processes; a single worker is this process.
       report: is told a line of each trial that ends.
+      write: also write the study's table, pictures and page now and then; not at the end.
 
     Raises:
       Interrupted: a signal; all is saved.
     """
-    teller = Teller(study, report)
+    teller = Teller(study, report, write=write)
     if workers == 1:
         work_here(study, function, ended=teller.tell)
     else:

@@ -1,5 +1,6 @@
-"""A line for each trial that ends, whoever ran it."""
+"""Tells how a study gets on: a line for each trial that ends, whoever ran it, and its page."""
 
+import time
 from collections.abc import Callable
 
 from cnnlab.report.study_data import Study as Results
@@ -9,12 +10,23 @@ from cnnlab.sweep.study import Study
 _ENDED = ("complete", "pruned", "failed")
 
 
+_EVERY = 30.0  # seconds between two times that the page is written, at least
+_SHARE = 0.05  # of the time that may go into it
+
+
 class Teller:
     """Tells of trials that have ended since it was asked last."""
 
-    def __init__(self, study: Study, report: Callable[[str], None]):
-        """Begins with the trials that have not ended yet."""
-        self._study, self._report = study, report
+    def __init__(self, study: Study, report: Callable[[str], None], *, write: bool = False):
+        """Begins with the trials that have not ended yet.
+
+        Args:
+          study: to tell of.
+          report: is told a line a trial.
+          write: also write the study's table, pictures and page from time to time.
+        """
+        self._study, self._report, self._write = study, report, write
+        self._due = time.monotonic() + _EVERY
         self._told = {t.number for t in study.results().with_state(*_ENDED)}
 
     def tell(self) -> None:
@@ -27,6 +39,11 @@ class Teller:
         for trial in sorted(new, key=lambda trial: trial.ended):
             self._told.add(trial.number)
             self._report(trial_line(results, trial, done=len(self._told)))
+        began = time.monotonic()
+        if self._write and began >= self._due:
+            self._study.write_results()
+            ended = time.monotonic()
+            self._due = ended + max(_EVERY, (ended - began) / _SHARE)
 
 
 def trial_line(results: Results, trial: Trial, *, done: int) -> str:

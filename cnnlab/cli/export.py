@@ -6,9 +6,9 @@ usage: python launch.py export --workdir=FOLDER --out=FILE [--format=safetensors
   python launch.py export --workdir=runs/lenet --format=stablehlo --out=lenet.stablehlo
   python launch.py export --workdir=runs/lenet --format=onnx --out=lenet.onnx
 
-safetensors: the tensors of torchvision's or timm's network of that kind under its names; it loads
-there with strict=True. Its metadata say which network that is, the classes, and what to normalise
-images with.
+safetensors: the tensors of torchvision's, timm's or segmentation_models_pytorch's (--naming=smp)
+network of that kind under its names; it loads there with strict=True. Its metadata say which
+network that is, the classes, and what to normalise images with.
 stablehlo: a program for jax.export.deserialize, on CPU, GPU and TPU. onnx: the same for ONNX
 runtimes, compared with the network once it is written (pip install 'cnnlab[onnx]'). Both map uint8
 images of the run's size to probabilities.
@@ -35,7 +35,7 @@ def define_flags(values: flags.FlagValues) -> None:
         flag_values=values,
     )
     flags.DEFINE_string(
-        "naming", "torchvision", "Whose names: torchvision or timm.", flag_values=values
+        "naming", "torchvision", "Whose names: torchvision, timm or smp.", flag_values=values
     )
     flags.DEFINE_integer(
         "batch_size",
@@ -89,7 +89,7 @@ def _safetensors(values: flags.FlagValues, trained: Any) -> None:
     from cnnlab.pretrained import save
 
     info = trained.info
-    peer = save(
+    saved = save(
         values.out,
         trained.variables,
         trained.config.model.name,
@@ -101,16 +101,8 @@ def _safetensors(values: flags.FlagValues, trained: Any) -> None:
         },
         **trained.setup.model_options,
     )
-    channels = info.image_shape[-1]
-    if peer.library == "timm":
-        make = f'timm.create_model("{peer.name}", num_classes={info.num_classes}'
-        make += ")" if channels == 3 else f", in_chans={channels})"
-    else:
-        make = f'torchvision.models.get_model("{peer.name}", num_classes={info.num_classes})'
-        if channels != 3:
-            make += f"  # its first convolution replaced by one of {channels} channels"
     print(
-        f"{values.out}: weights of step {trained.step}, under the names of {peer}. There:\n"
-        f"  model = {make}\n"
+        f"{values.out}: weights of step {trained.step}, under the names of {saved.peer}. There:\n"
+        f"  model = {saved.call(info.image_shape[-1])}\n"
         f'  model.load_state_dict(safetensors.torch.load_file("{values.out}"), strict=True)'
     )

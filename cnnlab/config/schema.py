@@ -54,9 +54,9 @@ class ModelConfig:
     Attributes:
       name: a name that `launch.py list models` prints.
       dtype: type of computation, `float32` or `bfloat16`; parameters stay float32.
-      pretrained: weights to start from: `timm/NAME[.TAG]`, `torchvision/NAME[.WEIGHTS]`, a file
-        (.safetensors, .pth, .pt) or the folder of a run; see docs/pretrained.md. A resumed run
-        does not read them again.
+      pretrained: weights to start from: `timm/NAME[.TAG]`, `torchvision/NAME[.WEIGHTS]`,
+        `smp/OWNER/REPOSITORY`, a file (.safetensors, .pth, .pt) or the folder of a run; see
+        docs/pretrained.md. A resumed run does not read them again.
       options: options of the architecture, e.g. `stem`, `norm`, `dropout_rate`, set by
         `--config.model.options.stem=cifar`.
     """

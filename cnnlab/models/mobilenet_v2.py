@@ -2,6 +2,9 @@
 
 Table 2 of the paper. Deviations: dropout before the logits, and convolutions that start from normal
 values of variance 2 / fan-out, both as in torchvision.
+
+For segmentation, `output_stride=8` or 16 keeps later maps at that stride, as in
+`cnnlab.models.resnet`: blocks dilate their depthwise convolutions instead (sec. 6.3).
 """
 
 from collections.abc import Sequence
@@ -14,6 +17,7 @@ import jax.numpy as jnp
 
 from cnnlab.errors import UserError
 from cnnlab.models.classifier import Classifier
+from cnnlab.models.dilation import check_output_stride
 from cnnlab.models.heads import LinearHead
 from cnnlab.nn.choices import make_activation, make_norm
 from cnnlab.nn.conv_norm_act import ConvNormAct
@@ -50,6 +54,8 @@ class MobileNetV2(nn.Module):
       norm_epsilon: added to the variance.
       activation: after all convolutions but the last of each block.
       stochastic_depth_rate: see `stochastic_depth`.
+      output_stride: largest stride of a map, beyond which blocks dilate; 0 dilates none.
+      dilate_first: whether the block that would stride is dilated as those after it.
     """
 
     stages: Sequence[Sequence[int]]
@@ -60,6 +66,8 @@ class MobileNetV2(nn.Module):
     activation: str = "relu6"
     stochastic_depth_rate: float = 0.0
     dtype: jnp.dtype = jnp.float32
+    output_stride: int = 0
+    dilate_first: bool = False
 
     def _blocks(self) -> list[tuple[int, int, int]]:
         """Expansion, channels and stride of each block."""
@@ -71,8 +79,12 @@ class MobileNetV2(nn.Module):
 
     @property
     def strides(self) -> tuple[int, ...]:
-        stem = 2 if self.stem == "imagenet" else 1
-        return level_strides(stem, (stride for *_, stride in self._blocks()))
+        strides = level_strides(self._stem_stride, (stride for *_, stride in self._blocks()))
+        return tuple(min(stride, self.output_stride or stride) for stride in strides)
+
+    @property
+    def _stem_stride(self) -> int:
+        return 2 if self.stem == "imagenet" else 1
 
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool) -> tuple[jax.Array, ...]:
@@ -86,21 +98,29 @@ class MobileNetV2(nn.Module):
             activation=make_activation(self.activation),
             dtype=self.dtype,
         )
-        stem_stride = 2 if self.stem == "imagenet" else 1
-        x = conv(round_channels(_STEM_CHANNELS * self.width), 3, stem_stride, name="stem")(images)
+        channels = round_channels(_STEM_CHANNELS * self.width)
+        x = conv(channels, 3, self._stem_stride, name="stem")(images)
         maps, blocks = [], self._blocks()
+        total, dilation = self._stem_stride, 1
         for number, (expansion, channels, stride) in enumerate(blocks):
-            if stride > 1:
+            own_dilation, first = dilation, stride > 1
+            if first:
                 maps.append(x)
+                total *= stride
+            if total > (self.output_stride or total):
+                total, dilation, stride = self.output_stride, dilation * stride, 1
+            if self.dilate_first:
+                own_dilation = dilation
             x = InvertedResidual(
                 channels,
                 expansion * x.shape[-1],
-                conv,
+                partial(conv, dilation=own_dilation),
                 stride=stride,
                 dropout=stochastic_depth(
                     self.stochastic_depth_rate, block=number, blocks=len(blocks), train=train
                 ),
                 dtype=self.dtype,
+                residual=not first,
                 name=f"block{number + 1}",
             )(x)
         last = round_channels(_LAST_CHANNELS * max(1.0, self.width))
@@ -122,12 +142,24 @@ def build(
     activation: str = "relu6",
     dropout_rate: float = 0.2,
     stochastic_depth_rate: float = 0.0,
+    output_stride: int = 0,
+    dilate_first: bool = False,
 ) -> Classifier:
     """The whole network."""
     if stem not in ("imagenet", "cifar"):
         raise UserError(f"Unknown stem '{stem}': choose imagenet (3x3/2) or cifar (3x3/1).")
+    check_output_stride(output_stride, finest=2 if stem == "imagenet" else 1, stem=stem)
     backbone = MobileNetV2(
-        stages, width, stem, norm, norm_epsilon, activation, stochastic_depth_rate, dtype
+        stages,
+        width,
+        stem,
+        norm,
+        norm_epsilon,
+        activation,
+        stochastic_depth_rate,
+        dtype,
+        output_stride,
+        dilate_first,
     )
     head = LinearHead(num_classes, dropout_rate, dtype, kernel_init=nn.initializers.normal(0.01))
     # As of ResNet: with one pixel left for the last blocks, it would run and learn little.

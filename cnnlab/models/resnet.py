@@ -29,6 +29,7 @@ import jax.numpy as jnp
 
 from cnnlab.errors import UserError
 from cnnlab.models.classifier import Classifier
+from cnnlab.models.dilation import check_output_stride
 from cnnlab.models.heads import LinearHead
 from cnnlab.nn.choices import Activation, make_activation, make_norm
 from cnnlab.nn.conv import Conv
@@ -297,12 +298,7 @@ def build(
 ) -> Classifier:
     """The whole network."""
     min_size, hint = check_stem(stem)
-    finest = stage_strides(stem, 1)[-1]
-    if output_stride and (output_stride < finest or output_stride.bit_count() > 1):
-        raise UserError(
-            f"output_stride={output_stride} must be a power of 2, at least {finest} with the "
-            f"{stem} stem, or 0 to dilate nothing."
-        )
+    check_output_stride(output_stride, finest=stage_strides(stem, 1)[-1], stem=stem)
     if zero_init_residual and norm == "none":
         raise UserError("zero_init_residual needs a norm to set to zero, and norm is none.")
     if stride_on not in ("3x3", "1x1"):

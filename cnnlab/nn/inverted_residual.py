@@ -31,6 +31,7 @@ class InvertedResidual(nn.Module):
       squeeze_activation: between them.
       gate: after them.
       dropout: builds the dropout of the branch, e.g. `stochastic_depth`.
+      residual: whether the input is added; no block that dilates in place of a stride does it.
     """
 
     features: int
@@ -43,6 +44,7 @@ class InvertedResidual(nn.Module):
     gate: Activation = nn.sigmoid
     dropout: Callable[[], nn.Module] = Identity
     dtype: jnp.dtype = jnp.float32
+    residual: bool = True
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -62,7 +64,7 @@ class InvertedResidual(nn.Module):
                 name="squeeze_excite",
             )(y)
         y = self.conv(self.features, 1, activation=None, name="project")(y)
-        if self.stride == 1 and self.features == x.shape[-1]:
+        if self.residual and self.stride == 1 and self.features == x.shape[-1]:
             y = x + self.dropout()(y)
         return y
 

@@ -1,8 +1,9 @@
 """Between a state dict of PyTorch tensors, as numpy arrays, and the variables of a network of ours.
 
-Convolution kernels are [out, in, height, width] there and [height, width, in, out] here, weights of
-dense layers [out, in] and [in, out]. The first dense layer after a map sees it flattened as
-channels, height, width there and as height, width, channels here.
+Convolution kernels are [out, in, height, width] there and [height, width, in, out] here, those of
+transposed convolutions [in, out, height, width] and [height, width, in, out] (neither is flipped),
+weights of dense layers [out, in] and [in, out]. The first dense layer after a map sees it flattened
+as channels, height, width there and as height, width, channels here.
 """
 
 import dataclasses
@@ -51,12 +52,17 @@ class Tensor:
         if self.path[-1] != "kernel":
             return self.shape
         if len(self.shape) == 4:
-            return tuple(self.shape[axis] for axis in (3, 2, 0, 1))
+            return tuple(self.shape[axis] for axis in self._stored_axes)
         inputs, outputs = self.shape
         if not self.place.conv:
             return (outputs, inputs)
         height, width = self.place.window
         return (outputs, inputs // (height * width), height, width)
+
+    @property
+    def _stored_axes(self) -> tuple[int, ...]:
+        """For each axis of a stored kernel, which of ours it is."""
+        return (2, 3, 0, 1) if self.place.transposed else (3, 2, 0, 1)
 
     def load(self, stored: np.ndarray) -> np.ndarray:
         """Maps the stored array, of as many axes as `stored_shape`, to ours."""
@@ -65,7 +71,7 @@ class Tensor:
         if self.path[-1] == "layer_scale":
             return stored.reshape(-1)
         if len(self.shape) == 4:
-            return stored.transpose(2, 3, 1, 0)
+            return stored.transpose(np.argsort(self._stored_axes))
         if self.place.window == (1, 1) and not self.place.conv:
             return stored.T
         maps = stored.reshape(len(stored), -1, *self.place.window)
@@ -76,7 +82,7 @@ class Tensor:
         if self.place is None or self.path[-1] not in ("kernel", "layer_scale"):
             return array
         if len(array.shape) == 4:
-            return array.transpose(3, 2, 0, 1)
+            return array.transpose(self._stored_axes)
         if array.ndim == 2:
             maps = array.reshape(*self.place.window, -1, array.shape[-1])
             array = maps.transpose(3, 2, 0, 1)
@@ -209,6 +215,8 @@ def state_dict(variables: PyTree, tensors: Iterable[Tensor]) -> dict[str, np.nda
 
 def _differs_in_channels(tensor: Tensor, stored: Shape) -> bool:
     if tensor.path[-1] != "kernel" or len(tensor.shape) != 4 or len(stored) != 4:
+        return False
+    if tensor.place is not None and tensor.place.transposed:
         return False
     axis = 2 if tensor.place is None else 1
     rest = [n for n in range(4) if n != axis]

@@ -1,12 +1,11 @@
 """The networks of other libraries that ours are equal to: names, options, weights on offer."""
 
-import dataclasses
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cnnlab.errors import UserError, did_you_mean
-from cnnlab.models import list_models, model_options
+from cnnlab.models import list_models
 from cnnlab.pretrained.names import (
     alexnet,
     convnext,
@@ -18,36 +17,12 @@ from cnnlab.pretrained.names import (
     vgg,
 )
 from cnnlab.pretrained.names.rules import Naming
+from cnnlab.pretrained.options import encoder_name
+from cnnlab.pretrained.peer import Peer
+from cnnlab.pretrained.segmenter_peers import SEGMENTERS
 
-LIBRARIES = ("torchvision", "timm")
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Peer:
-    """A network of another library.
-
-    Attributes:
-      library: `torchvision`, `timm` or `efficientnet_pytorch`.
-      name: there.
-      architecture: our name.
-      options: of ours, that make it the same function.
-      namings: of its state dict; files are written with the first and read with any.
-      weights: what the library offers to download, the default last: tags on the hub for timm, file
-        names for torchvision.
-      optional: a pattern of keys that a network or a file may lack.
-    """
-
-    library: str
-    name: str
-    architecture: str
-    options: Mapping[str, Any]
-    namings: Sequence[Naming]
-    weights: Sequence[str] = ()
-    optional: str | None = None
-
-    def __str__(self) -> str:
-        return f"{self.library}/{self.name}"
-
+# `smp` is segmentation_models_pytorch, as its users import it.
+LIBRARIES = ("torchvision", "timm", "smp")
 
 _TF = {"padding": "SAME", "norm_epsilon": 1e-3}
 _TIMM_V3 = {"norm_epsilon": 1e-5}
@@ -193,21 +168,19 @@ PEERS: tuple[Peer, ...] = (
     ]),
     Peer("efficientnet_pytorch", "efficientnet-lite0", "tf_efficientnet_lite0", {},
          (mobile.efficientnet_pytorch,)),
+    *SEGMENTERS,
 )  # fmt: skip
 
-# Architectures that neither torchvision nor timm has; a pattern, and why.
+# Architectures that none of the libraries has; a pattern, and why.
 WITHOUT_PEER = {
     "mlp|lenet.*": "for digits; both are for ImageNet",
     "alexnet_2012|googlenet_v1": "as in the paper; theirs is another network",
     "nin(_cifar)?": "neither library has it",
     ".*_d2l": "as in the book d2l.ai; theirs is another network",
     r"resnet(9|20|32|44|56|110)|densenet_bc_.*|wrn_.*": "for CIFAR; both are for ImageNet",
+    "fcn(32|16|8)s": "as in the paper; torchvision's `fcn` dilates a ResNet instead",
+    r"(?!encoder_)\w*(unet|u2net|unext|vnet|uctransnet)\w*|missformer": "no library has it",
 }  # fmt: skip
-
-# Options that change training and not the function, so that they may differ from a peer's.
-_TRAINING_ONLY = frozenset(
-    {"dropout_rate", "block_dropout_rate", "stochastic_depth_rate", "zero_init_residual", "aux"}
-)
 
 
 def peers_of(architecture: str, library: str | None = None) -> list[Peer]:
@@ -220,6 +193,12 @@ def peers_of(architecture: str, library: str | None = None) -> list[Peer]:
         for peer in PEERS
         if peer.architecture == architecture and library in (None, peer.library)
     ]
+
+
+def peers_with_encoder(peers: Sequence[Peer], options: Mapping[str, Any]) -> list[Peer]:
+    """Those of one architecture's peers that have the encoder that `options` say; else all."""
+    encoder = encoder_name(peers[0].architecture, options) if peers else None
+    return [peer for peer in peers if encoder in (None, peer.options.get("encoder"))]
 
 
 def find_peer(library: str, name: str) -> Peer:
@@ -237,34 +216,3 @@ def why_no_peer(architecture: str) -> str | None:
     """The reason why an architecture has no peer; None where none is known."""
     reasons = (why for pattern, why in WITHOUT_PEER.items() if re.fullmatch(pattern, architecture))
     return next(reasons, None)
-
-
-def with_options(peer: Peer, options: Mapping[str, Any]) -> dict[str, Any]:
-    """A user's options and those that equal logits need; raises where they contradict."""
-    for option, needed in peer.options.items():
-        if option in options and not _same(options[option], needed):
-            raise UserError(
-                f"The weights of {peer} need model.options.{option}={needed}, and it is set to "
-                f"{options[option]}: leave that option out."
-            )
-    return {**options, **peer.options}
-
-
-def differing_options(
-    architecture: str, options: Mapping[str, Any], other: Mapping[str, Any]
-) -> dict[str, tuple[Any, Any]]:
-    """Options, with both values, that make two networks of one architecture other functions."""
-    defaults = model_options(architecture)
-    left, right = {**defaults, **options}, {**defaults, **other}
-    return {
-        option: (left[option], right[option])
-        for option in defaults
-        if option not in _TRAINING_ONLY and not _same(left[option], right[option])
-    }
-
-
-def _same(left: Any, right: Any) -> bool:
-    """Equality, also between a tuple and the list that JSON makes of it."""
-    if isinstance(left, (list, tuple)) and isinstance(right, (list, tuple)):
-        return len(left) == len(right) and all(map(_same, left, right))
-    return left == right

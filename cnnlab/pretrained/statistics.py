@@ -25,8 +25,12 @@ _OTHERS: dict[str, Statistics] = {
 
 
 def image_statistics(source: str) -> Statistics | None:
-    """Those of `timm/NAME[.TAG]` and `torchvision/NAME[.WEIGHTS]`; None for files and runs."""
-    if not source.startswith(("timm/", "torchvision/")):
+    """Those of `timm/...`, `torchvision/...` and `smp/...`; None for files, folders and runs.
+
+    What networks of segmentation_models_pytorch were trained with is not recorded; that library's
+    own preprocessing for their encoders is ImageNet's.
+    """
+    if not source.startswith(("timm/", "torchvision/", "smp/")):
         return None
     others = (value for pattern, value in _OTHERS.items() if re.fullmatch(pattern, source))
     return next(others, IMAGENET)

@@ -15,11 +15,12 @@ from cnnlab.pretrained import (
     fit,
     fit_encoder,
     fit_weights,
+    is_segmenter,
     own_tensors,
     read_source,
 )
+from cnnlab.train.network_options import encoder_of, network_options
 from cnnlab.train.restore import load_run
-from cnnlab.train.setup import encoder_of
 from cnnlab.train.state import TrainState
 from cnnlab.train.workdir import Workdir
 
@@ -46,18 +47,24 @@ def read_pretrained(config: Config, info: DatasetInfo, state: TrainState) -> Fit
     if Workdir(Path(source).expanduser()).has_run:
         found = _from_run(source, config, info, shapes)
     else:
-        found = fit_weights(read_source(source), config.model.name, config.model.options, shapes)
+        found = fit_weights(read_source(source), config.model.name, network_options(config), shapes)
     return _without_head(found) if config.finetune.new_head else found
 
 
 def _into_segmenter(source: str, config: Config, info: DatasetInfo, shapes: dict) -> Fit:
-    """Weights of a segmentation run, or of a classifier, run or file, for the encoder."""
+    """Weights of a whole network, run or file, or of a classifier, run or file, for its encoder."""
     folder = Workdir(Path(source).expanduser())
     if folder.has_run and folder.config().task == "segmentation":
         found = _from_run(source, config, info, shapes)
         return _without_head(found) if config.finetune.new_head else found
+    name, whole = config.model.name, network_options(config)
+    weights = None if folder.has_run else read_source(source)
+    if weights is not None and is_segmenter(weights, name, whole, shapes):
+        found = fit_weights(weights, name, whole, shapes)
+        return _without_head(found) if config.finetune.new_head else found
     encoder, options = encoder_of(config)
-    if folder.has_run:
+    options |= whole.get("encoder_options") or {}
+    if weights is None:
         run = load_run(Path(source).expanduser())
         if run.config.model.name != encoder or differing_options(
             encoder, run.setup.model_options, options
@@ -70,7 +77,6 @@ def _into_segmenter(source: str, config: Config, info: DatasetInfo, shapes: dict
         flat = flatten_dict(run.variables)
         arrays = {path: np.asarray(x) for path, x in flat.items() if path[1] == "backbone"}
     else:
-        weights = read_source(source)
         arrays = fit_encoder(weights, encoder, options, channels=info.image_shape[-1])
     wanted = flatten_dict(shapes)
     arrays = {path: array for path, array in arrays.items() if path in wanted}

@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -14,10 +13,11 @@ from cnnlab.data import Dataset, DatasetInfo, load
 from cnnlab.data.augment import make_augment, make_normalize
 from cnnlab.errors import UserError, did_you_mean
 from cnnlab.models import Network, create_model, list_models, model_options, model_task
-from cnnlab.pretrained import Fit, image_statistics, source_options
+from cnnlab.pretrained import Fit, image_statistics
 from cnnlab.tasks import Task
 from cnnlab.train.finetune import BACKBONE, make_finetune_optimizer
 from cnnlab.train.make_task import DEFAULT_METRICS, make_task
+from cnnlab.train.network_options import network_options
 from cnnlab.train.numbers import with_numbers
 from cnnlab.train.schedule import epochs_to_steps, make_schedule, total_steps
 from cnnlab.train.state import PyTree, TrainState, create_state, init_state, start_from
@@ -68,7 +68,7 @@ class Setup:
     @property
     def model_options(self) -> dict[str, Any]:
         """Options of the network: the config's, and those that the weights it starts from need."""
-        return _model_options(self.config)
+        return network_options(self.config)
 
     def with_numbers(self, numbers: Mapping[str, Any]) -> "Setup":
         """The same run with other numbers at these paths of its config, which may be traced.
@@ -198,7 +198,7 @@ def _build(config: Config, info: DatasetInfo) -> Setup:
         config.model.name,
         num_classes=task.num_logits,
         dtype=config.model.dtype,
-        **_model_options(config),
+        **network_options(config),
     ).clone(freeze_batch_stats=config.finetune.freeze_batch_stats)
     return Setup(
         config=config,
@@ -229,34 +229,6 @@ def _check_task(config: Config) -> None:
             f"task={config.task}: set task={model_task(config.model.name)}, or choose a model such "
             f"as {examples}."
         )
-
-
-def _model_options(config: Config) -> dict[str, Any]:
-    model = config.model
-    if not model.pretrained:
-        return model.options
-    if config.task == "segmentation":
-        encoder, options = encoder_of(config)
-        if Path(model.pretrained).expanduser().is_dir():
-            return model.options
-        options = source_options(model.pretrained, encoder, options)
-        return {**model.options, "encoder_options": options}
-    return source_options(model.pretrained, model.name, model.options)
-
-
-def encoder_of(config: Config) -> tuple[str, dict[str, Any]]:
-    """The classifier that a segmentation network encodes with, and its options.
-
-    Raises:
-      UserError: a network with an encoder of its own, for which no weights are on offer.
-    """
-    options = model_options(config.model.name) | config.model.options
-    if "encoder" not in options:
-        raise UserError(
-            f"model.pretrained={config.model.pretrained}: {config.model.name} has an encoder of "
-            "its own; choose a network with the option encoder, e.g. encoder_unet."
-        )
-    return options["encoder"], dict(options["encoder_options"] or {})
 
 
 def _with_statistics(config: Config, info: DatasetInfo) -> DatasetInfo:

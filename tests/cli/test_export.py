@@ -10,9 +10,11 @@ import pytest
 from PIL import Image
 
 from cnnlab.cli.main import main
-from cnnlab.config import DataConfig, ModelConfig
+from cnnlab.config import Config, DataConfig, ModelConfig, apply_overrides
+from cnnlab.data import DatasetInfo
 from cnnlab.pretrained import files, load
-from cnnlab.train import fit, load_run
+from cnnlab.train import fit, load_run, make_setup
+from cnnlab.train.restore import TrainedRun
 from cnnlab.train.standalone import export_stablehlo
 from tests.conftest import assert_trees_equal
 from tests.pretrained.peer_networks import libraries, logits_of
@@ -68,6 +70,31 @@ def test_other_library_gives_the_same_logits(run, tmp_path):
     ours = jax.jit(lambda v, x: model.apply(v, x, train=False))(trained.variables, images)
     theirs = logits_of(network, images)
     np.testing.assert_allclose(ours, theirs, atol=1e-4 * np.abs(theirs).max())
+
+
+@pytest.mark.peer
+def test_segmentation_models_pytorch_loads_what_is_written(tmp_path, capsys, monkeypatch):
+    """With the very lines that are printed; of a network that has learned nothing yet."""
+    libraries()
+    names = {"smp": pytest.importorskip("segmentation_models_pytorch")}
+    pytest.importorskip("safetensors.torch")
+    overrides = {"task": "segmentation", "model.name": "encoder_unet",
+                 "model.options": {"encoder": "vgg11", "widths": (16, 16, 16, 16, 8)}}  # fmt: skip
+    ones = (1.0,) * 3
+    info = DatasetInfo("scenes", ("a", "b", "c"), (32, 32, 3), {"train": 9}, ones, ones)
+    setup = make_setup(apply_overrides(Config(), overrides), info)
+    shapes = setup.abstract_state().variables
+    variables = jax.tree.map(lambda leaf: np.full(leaf.shape, 0.5, leaf.dtype), shapes)
+    monkeypatch.setattr("cnnlab.train.load_run", lambda *_: TrainedRun(setup, variables, 7))
+    arguments = ["export", "--workdir=run", f"--out={tmp_path}/x.safetensors"]
+    assert launch(*arguments) == 1
+    assert "torchvision has no network like encoder_unet: use naming=smp" in capsys.readouterr().err
+    assert launch(*arguments, "--naming=smp") == 0
+    first, *lines = capsys.readouterr().out.splitlines()
+    assert "weights of step 7, under the names of smp/unet-vgg11" in first
+    exec("import safetensors.torch\n" + "\n".join(map(str.strip, lines)), names)
+    assert names["model"].segmentation_head[0].weight.shape == (3, 8, 3, 3)
+    assert all(bool((x == 0.5).all()) for x in names["model"].parameters())
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Networks of torchvision and timm with random weights: what logits are compared with."""
+"""Networks of other libraries with random weights: what logits are compared with."""
 
 import functools
 
@@ -35,6 +35,21 @@ def build(library, name, num_classes=1000):
                 name, weights=None, num_classes=num_classes, **options
             )
         return timm.create_model(name, num_classes=num_classes)
+
+
+def build_segmenter(peer, num_classes, **arguments):
+    """The same of a segmentation network."""
+    torch, torchvision, *_ = libraries()
+    with torch.device("meta"):
+        if peer.library == "torchvision":
+            return torchvision.models.get_model(
+                peer.name, weights=None, weights_backbone=None, num_classes=num_classes, **arguments
+            )
+        smp = pytest.importorskip("segmentation_models_pytorch")
+        architecture, _, encoder = peer.name.partition("-")
+        return smp.create_model(
+            architecture, encoder, encoder_weights=None, classes=num_classes, **arguments
+        )
 
 
 def narrow_vgg(network, width):
@@ -108,7 +123,10 @@ def arrays_of(network):
 
 
 def logits_of(network, images):
-    """Its logits of images [batch, height, width, 3]."""
+    """Its logits of images [batch, height, width, 3]; of segmentation with classes last."""
     torch = libraries()[0]
     with torch.no_grad():
-        return network(torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))).numpy()
+        logits = network(torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2))))
+    if isinstance(logits, dict):  # torchvision's have the auxiliary head's beside it
+        logits = logits["out"]
+    return logits.movedim(1, -1).numpy() if logits.ndim == 4 else logits.numpy()

@@ -243,7 +243,7 @@ def test_hub_that_cannot_be_reached(tmp_path, monkeypatch):
 def test_saved_file_says_what_it_is(naming, tmp_path):
     variables = variables_of("regnet_y_400mf", 7)
     path = tmp_path / "new" / "x.safetensors"
-    peer = save(path, variables, "regnet_y_400mf", naming=naming, metadata={"note": "mine"})
+    peer = save(path, variables, "regnet_y_400mf", naming=naming, metadata={"note": "mine"}).peer
     _, metadata = files.read(path)
     assert metadata == {"format": "pt", "architecture": str(peer), "num_classes": "7",
                         "note": "mine"}  # fmt: skip
@@ -254,8 +254,8 @@ def test_saved_as_the_network_whose_options_it_has(tmp_path):
     variables = variables_of("efficientnet_b0")
     path = tmp_path / "x.safetensors"
     options = {"padding": "SAME", "norm_epsilon": 1e-3, "dropout_rate": 0.5}
-    peer = save(path, variables, "efficientnet_b0", naming="timm", **options)
-    assert peer.name == "tf_efficientnet_b0"
+    saved = save(path, variables, "efficientnet_b0", naming="timm", **options)
+    assert saved.peer.name == "tf_efficientnet_b0"
     assert load(str(path)).model.backbone.padding == "SAME"
 
 
@@ -289,7 +289,7 @@ def test_names_on_offer_are_those_of_the_libraries():
             entries = [
                 entry
                 for entry in torchvision.models.get_model_weights(peer.name)
-                if entry.name.startswith("IMAGENET1K_V")
+                if entry.name.startswith(("IMAGENET1K_V", "COCO_WITH_VOC_LABELS_V"))
             ]
             urls = [f"https://download.pytorch.org/models/{name}.pth" for name in peer.weights]
             assert [entry.url for entry in entries] == urls

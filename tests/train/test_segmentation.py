@@ -60,7 +60,7 @@ SMALL = {"model.options.width": 4, "model.options.levels": 2}
 
 
 def config(**overrides):
-    small = {} if "model.options.encoder" in overrides else SMALL
+    small = SMALL if overrides.get("model.name", "unet_bn") == "unet_bn" else {}
     return apply_overrides(Config(), CONFIG | small | overrides)
 
 
@@ -155,3 +155,51 @@ def test_an_encoder_starts_from_a_classifier_s_weights(data, tmp_path):
     with pytest.raises(UserError, match="does not fit"):
         wider = unet | {"model.options.encoder_options.width": 16}
         make_setup(config(**wider), info).create_state()
+
+
+def test_a_whole_network_s_weights(data, tmp_path):
+    """From a file with torchvision's names: all of it, or without its head; as a source says."""
+    network = {
+        "model.name": "fcn",
+        "model.options.encoder_options": {"width": 4, "stage_sizes": (1, 1, 1, 1)},
+        "model.pretrained": str(tmp_path / "fcn.safetensors"),
+    }
+    info = dataclasses.replace(data.info, image_shape=(64, 64, 3), mean=(0.5,) * 3, std=(1.0,) * 3)
+    setup = make_setup(config(**network), info)
+    shapes = setup.abstract_state().variables
+    rng = np.random.default_rng(0)
+    variables = jax.tree.map(lambda leaf: rng.random(leaf.shape, np.float32), shapes)
+    save(tmp_path / "fcn.safetensors", variables, "fcn")
+    found = setup.read_pretrained()
+    assert not found.new
+    assert_trees_equal(found.merge(shapes), variables)
+    without = make_setup(config(**network, **{"finetune.new_head": True}), info).read_pretrained()
+    assert {path[1] for path in without.arrays} == {"backbone"}
+    assert {path[1] for path in without.new} == {"head"}
+
+
+@pytest.mark.parametrize(
+    ("source", "options", "sentence"),
+    [
+        ("torchvision/fcn_resnet50", {}, "the network is encoder_unet: set model.name=fcn"),
+        ("timm/resnet18", {}, "the encoder is resnet34: set model.options.encoder=resnet18"),
+        (
+            "timm/mobilenetv3_small_100",
+            {"encoder": "mobilenet_v3_small", "encoder_options": {"norm_epsilon": 0.1}},
+            "need model.options.encoder_options.norm_epsilon=1e-05",
+        ),
+    ],
+)
+def test_sources_that_do_not_fit(data, source, options, sentence):
+    network = {"model.name": "encoder_unet", "model.pretrained": source, "model.options": options}
+    with pytest.raises(UserError, match=sentence):
+        make_setup(config(**network), data.info)
+
+
+def test_options_of_a_named_network_are_set(data):
+    network = {"model.name": "fcn", "model.pretrained": "torchvision/fcn_resnet101"}
+    info = dataclasses.replace(data.info, image_shape=(64, 64, 3), mean=(0.5,) * 3, std=(1.0,) * 3)
+    setup = make_setup(config(**network), info)
+    assert setup.model_options == {"encoder": "resnet101"}
+    assert setup.model.backbone.stage_sizes == (3, 4, 23, 3)
+    assert setup.info.mean == (0.485, 0.456, 0.406)

@@ -23,12 +23,14 @@ class Place:
         PyTorch flattens channels, height, width, and we height, width, channels.
       conv: the other library has a convolution over that window where we have a dense layer.
       layer_scale: name and shape of a ConvNeXt block's own tensor.
+      transposed: a transposed convolution.
     """
 
     name: str
     window: tuple[int, int] = (1, 1)
     conv: bool = False
     layer_scale: tuple[str, tuple[int, ...]] = ("layer_scale", (-1,))
+    transposed: bool = False
 
 
 # Maps the paths of all layers of a network to their places; a path that is left out has none.

@@ -1,0 +1,43 @@
+"""The options of a run's network: those of the config, and those that its first weights need."""
+
+from pathlib import Path
+from typing import Any
+
+from cnnlab.config import Config
+from cnnlab.errors import UserError
+from cnnlab.models import model_options, model_task
+from cnnlab.pretrained import named_peer, source_options
+
+
+def network_options(config: Config) -> dict[str, Any]:
+    """What `create_model` is given.
+
+    Raises:
+      UserError: options that contradict `model.pretrained`, or weights of another architecture.
+    """
+    model = config.model
+    source = model.pretrained
+    if not source or Path(source).expanduser().is_dir():
+        return model.options
+    peer = named_peer(source)
+    whole = peer is not None and model_task(peer.architecture) == "segmentation"
+    if config.task != "segmentation" or whole:
+        return source_options(source, model.name, model.options)
+    encoder, options = encoder_of(config)
+    options = source_options(source, encoder, options, encoder=True)
+    return {**model.options, "encoder_options": options}
+
+
+def encoder_of(config: Config) -> tuple[str, dict[str, Any]]:
+    """The classifier that a segmentation network encodes with, and its options.
+
+    Raises:
+      UserError: a network with an encoder of its own, for which no weights are on offer.
+    """
+    options = model_options(config.model.name) | config.model.options
+    if "encoder" not in options:
+        raise UserError(
+            f"model.pretrained={config.model.pretrained}: {config.model.name} has an encoder of "
+            "its own; choose a network with the option encoder, e.g. encoder_unet."
+        )
+    return options["encoder"], dict(options["encoder_options"] or {})

@@ -1,0 +1,144 @@
+"""Segmentation networks of torchvision and segmentation_models_pytorch: equal logits, both ways."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from cnnlab.models import create_model
+from cnnlab.pretrained.arguments import arguments_of, misfits, with_arguments
+from cnnlab.pretrained.convert import COUNTER, named_tensors, state_dict
+from cnnlab.pretrained.load import fit_weights
+from cnnlab.pretrained.peers import PEERS, find_peer
+from cnnlab.pretrained.sources import Weights
+from tests.pretrained.peer_networks import (
+    arrays_of,
+    build_segmenter,
+    logits_of,
+    randomise,
+)
+from tests.pretrained.test_peers import TOLERANCE, compile_apply, shapes_of, to_torch
+
+CLASSES = 3
+SMP = [peer for peer in PEERS if peer.library == "smp"]
+ENCODERS = list(dict.fromkeys(peer.name.partition("-")[2] for peer in SMP))
+DECODERS = list(dict.fromkeys(peer.name.partition("-")[0] for peer in SMP))
+
+
+class Case(NamedTuple):
+    """A network, options of ours beside those that it needs, and the size of its images.
+
+    Atrous pyramids need maps wider than their rates, for all values of their kernels to count.
+    """
+
+    library: str
+    name: str
+    options: dict = {}  # noqa: RUF012
+    size: tuple[int, int] = (96, 64)
+
+    def __str__(self):
+        return "-".join([self.name, *(f"{k}={v}" for k, v in self.options.items())])
+
+    @property
+    def peer(self):
+        return find_peer(self.library, self.name)
+
+
+NARROW = {"widths": (32, 24, 16, 16, 16)}
+CASES = [
+    Case("torchvision", "fcn_resnet50", {"aux": True}, (73, 50)),
+    Case("torchvision", "fcn_resnet101", {}, (50, 41)),
+    Case("torchvision", "deeplabv3_resnet50", {"aux": True}, (121, 58)),
+    Case("torchvision", "deeplabv3_resnet101", {}, (50, 41)),
+    Case("smp", "unet-resnet18"),
+    Case("smp", "unet-resnet50", NARROW),
+    Case("smp", "unet-resnet34", NARROW | {"attention": "scse"}),
+    Case("smp", "unet-vgg16_bn"),
+    Case("smp", "unet-mobilenet_v2"),
+    Case("smp", "unetplusplus-resnet18"),
+    Case("smp", "unetplusplus-vgg11", NARROW | {"attention": "scse"}),
+    Case("smp", "linknet-resnet34"),
+    Case("smp", "linknet-tu-regnety_004"),
+    Case("smp", "manet-resnet18"),
+    Case("smp", "fpn-resnet18"),
+    Case("smp", "fpn-tu-seresnet18", {"pyramid_width": 64, "width": 32}),
+    Case("smp", "pspnet-resnet18"),
+    Case("smp", "pspnet-vgg11_bn", {"width": 64}),
+    Case("smp", "deeplabv3-resnet18", {"output_stride": 16}, (256, 64)),
+    Case("smp", "deeplabv3-mobilenet_v2", {"rates": (2, 3, 5), "width": 32}),
+    Case("smp", "deeplabv3plus-resnet18", {}, (256, 64)),
+    Case("smp", "deeplabv3plus-tu-seresnet18", {"output_stride": 8, "rates": (1, 2, 3)}),
+    Case("smp", "deeplabv3plus-mobilenet_v2", {"width": 48}),
+]
+
+
+def made_alike(case):
+    """Both networks, ours and theirs, the latter on no device."""
+    peer, name = case.peer, case.peer.architecture
+    options = {**peer.options, **case.options}
+    assert not misfits(peer, name, options)
+    arguments = arguments_of(peer, name, options)
+    model = create_model(name, num_classes=CLASSES, **options)
+    return model, options, build_segmenter(peer, CLASSES, **arguments), arguments
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_equal_logits_and_round_trip(case, record_property):
+    model, options, network, arguments = made_alike(case)
+    shapes = shapes_of(model)
+    network = randomise(network, seed=len(case.name), size=128)
+    stored = arrays_of(network)
+    # As a file that says what it is of.
+    peer = with_arguments(case.peer, arguments)
+    found = fit_weights(Weights(stored, "it", peer), peer.architecture, options, shapes)
+    assert not found.new
+    assert not found.adapted
+    variables = found.merge(shapes)
+
+    images = np.random.default_rng(1).normal(size=(2, *case.size, 3)).astype(np.float32)
+    ours, theirs = compile_apply(model)(variables, images), logits_of(network, images)
+    assert ours.shape == theirs.shape == (2, *case.size, CLASSES)
+    largest = np.abs(theirs).max()
+    spread = theirs.std(axis=(1, 2)).max() / largest
+    error = float(np.abs(ours - theirs).max() / largest)
+    record_property(str(case), error)
+    print(f"{case}: {error:.1e} of {largest:.3g}, spread {spread:.2g}")
+    assert spread > 0.01, "blind: the logits hardly depend on the pixels"
+    assert error < TOLERANCE
+
+    back = state_dict(variables, named_tensors(variables, peer.namings[0]))
+    assert back.keys() == stored.keys()
+    for key, array in back.items():
+        assert array.dtype == stored[key].dtype, key
+        assert np.array_equal(array, stored[key]), key
+    network.load_state_dict(to_torch(back), strict=True, assign=True)
+
+
+def tensors_of_both(case):
+    """Names and shapes of all tensors, of ours under their names and of theirs."""
+    model, _, network, _ = made_alike(case)
+    image = jax.ShapeDtypeStruct((1, 64, 64, 3), jnp.float32)
+    shapes = jax.eval_shape(lambda x: model.init(jax.random.key(0), x, train=False), image)
+    ours = {t.key: t.stored_shape for t in named_tensors(shapes, case.peer.namings[0])}
+    theirs = {key: tuple(value.shape) for key, value in network.state_dict().items()}
+    return ours, {key: shape for key, shape in theirs.items() if not key.endswith(COUNTER)}
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_tensors_of_every_encoder(encoder):
+    ours, theirs = tensors_of_both(Case("smp", f"linknet-{encoder}"))
+    assert ours == theirs
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize("encoder", ["resnet50", "vgg13", "mobilenet_v2", "tu-seresnet50"])
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_tensors_of_every_decoder(decoder, encoder):
+    if f"{decoder}-{encoder}" not in {peer.name for peer in SMP}:
+        pytest.skip("that library does not make it, or cuts it off")
+    ours, theirs = tensors_of_both(Case("smp", f"{decoder}-{encoder}"))
+    assert ours == theirs

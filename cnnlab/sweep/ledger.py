@@ -18,7 +18,7 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from cnnlab.sweep.leases import Leases
-from cnnlab.sweep.sampler import Sampler
+from cnnlab.sweep.sampler import Proposal, Sampler
 from cnnlab.sweep.space import Space, Values
 
 # A trial that kills its worker each time, for want of memory say, must not do so for ever.
@@ -102,22 +102,85 @@ class Ledger:
         """All trials as they stand, by number."""
         return self._storage.get_all_trials(self._study_id, deepcopy=False)
 
-    def take(self) -> Claim | Nothing:
-        """A trial to work on: an abandoned one, the lowest number first, or a new one."""
+    def take(
+        self,
+        most: int = 1,
+        *,
+        group: Callable[[Values], str | None] = lambda values: None,
+        consecutive: bool = False,
+    ) -> list[Claim] | Nothing:
+        """Trials to work on: an abandoned one, the lowest number first, or a new one; and others.
+
+        Args:
+          most: how many at once.
+          group: of a trial's values by path, what those must share that are taken together; None
+            takes it alone.
+          consecutive: take only numbers that follow each other. Else trials of other groups that
+            come between are put by, for whoever comes next.
+        """
         with self.leases.mutex():
             trials = self.trials()
             for trial in trials:
-                if trial.state is TrialState.RUNNING and self.leases.take(trial.number):
+                if trial.state is TrialState.RUNNING:
                     claim = self._take_up(trial)
                     if claim is not None:
-                        return claim
-                    trials = self.trials()
-            return self._begin(len(trials), trials)
+                        return [claim, *self._others(claim, most - 1, group, consecutive)]
+            trials = self.trials()
+            proposal = self._propose(trials)
+            if isinstance(proposal, Nothing):
+                return proposal
+            claim = self._begin(len(trials), proposal)
+            return [claim, *self._others(claim, most - 1, group, consecutive)]
+
+    def _others(
+        self,
+        first: Claim,
+        most: int,
+        group: Callable[[Values], str | None],
+        consecutive: bool,
+    ) -> list[Claim]:
+        wanted = group(first.values) if most > 0 else None
+        if wanted is None:
+            return []
+        found: list[Claim] = []
+        trials = self.trials()
+        for trial in trials[first.number + 1 :]:
+            claim = None
+            if len(found) < most and trial.state is TrialState.RUNNING:
+                values = self._space.by_path(self._space.restore(trial.params))
+                claim = self._take_up(trial) if group(values) == wanted else None
+            if claim is not None:
+                found.append(claim)
+            elif consecutive:
+                return found
+        # Not further than some way, so that few others are put by.
+        for number in range(len(trials), min(self.total, first.number + 4 * most)):
+            if len(found) == most or self._sampler.needs_results(number):
+                break
+            proposal = self._sampler.propose(number, ())
+            if proposal is None:
+                break
+            same = group(self._space.by_path(proposal.values)) == wanted
+            if consecutive and not same:
+                break
+            claim = self._begin(number, proposal)
+            if same:
+                found.append(claim)
+            else:
+                self.release(claim)
+        return found
 
     def _take_up(self, trial: FrozenTrial) -> Claim | None:
+        """Takes a trial that had begun; None if somebody has it, or it has ended."""
+        if not self.leases.take(trial.number):
+            return None
         trial_id = self._storage.get_trial_id_from_study_id_trial_number(
             self._study_id, trial.number
         )
+        trial = self._storage.get_trial(trial_id)  # which may have ended since it was looked at
+        if trial.state.is_finished():
+            self.leases.drop(trial.number)
+            return None
         claim, notes = self._claim(trial, trial_id, resumed=True), trial.user_attrs
         if not notes.get("released"):
             progress = [len(trial.intermediate_values), self._progress(trial.number)]
@@ -134,17 +197,19 @@ class Ledger:
         self._note(trial_id, released=False, owner=_owner())
         return claim
 
-    def _begin(self, number: int, trials: list[FrozenTrial]) -> Claim | Nothing:
+    def _propose(self, trials: list[FrozenTrial]) -> Proposal | Nothing:
+        """The next new trial."""
+        number, results = len(trials), trials
         if number >= self.total:
             return Nothing.LEFT
-        results = trials
         if self._sampler.needs_results(number) and self.lag is not None:
             results = self._seen_from(number, trials)
             if results is None:
                 return Nothing.YET
         proposal = self._sampler.propose(number, results)
-        if proposal is None:
-            return Nothing.LEFT
+        return Nothing.LEFT if proposal is None else proposal
+
+    def _begin(self, number: int, proposal: Proposal) -> Claim:
         params = {e.key: e.param for e in self._space.entries if e.key in proposal.values}
         trial = optuna.trial.create_trial(
             state=TrialState.RUNNING,

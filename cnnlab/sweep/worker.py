@@ -60,13 +60,13 @@ class Worker:
         """
         with StopRequests() as stop:
             while stop.signum is None:
-                claim = self._ledger.take()
-                if claim is Nothing.LEFT:
+                claims = self._ledger.take()
+                if claims is Nothing.LEFT:
                     return
-                if claim is Nothing.YET:
+                if claims is Nothing.YET:
                     time.sleep(_PAUSE)
                     continue
-                self._run(claim, stop)
+                self._run(claims[0], stop)
                 self._ended()
             raise Interrupted(stop.signum, 0)
 
@@ -74,34 +74,39 @@ class Worker:
         """Runs one trial and records how it ended; raises only what concerns all trials."""
         referee = Referee(self._ledger, self._pruner, claim, sign=self._sign, stop=stop)
         began = time.monotonic()
-
-        def seconds() -> float:
-            return round(claim.seconds + time.monotonic() - began, 3)
-
         try:
             if referee.decide():
                 raise Pruned(max(claim.curve, default=0))
-            value = self._repeat(claim, referee)
-        except Pruned as pruned:
-            if referee.ended == "pruned":
-                reason = f"ended by {self._pruner.name} at step {pruned.step}"
-                self._ledger.finish(claim, TrialState.PRUNED, seconds=seconds(), reason=reason)
-            else:
-                self._ledger.release(claim, seconds=seconds())
-        except (Interrupted, KeyboardInterrupt):
-            self._ledger.release(claim, seconds=seconds())
-            raise
-        except LostStudyError:
-            raise  # nothing can be recorded; the lease ends with this process
-        except Exception as error:
-            if _is_full_disk(error):
-                self._ledger.release(claim, seconds=seconds())
-                raise
-            self._keep_traceback(claim, error)
-            reason = reason_of(error)
-            self._ledger.finish(claim, TrialState.FAIL, seconds=seconds(), reason=reason)
-        else:
-            self._ledger.finish(claim, TrialState.COMPLETE, value=value, seconds=seconds())
+            result: float | BaseException = self._repeat(claim, referee)
+        except (Exception, KeyboardInterrupt) as error:
+            result = error
+        self._record(claim, referee, result, time.monotonic() - began)
+
+    def _record(
+        self, claim: Claim, referee: Referee, result: float | BaseException, seconds: float
+    ) -> None:
+        """Ends a trial or puts it back; raises what concerns all trials."""
+        seconds = round(claim.seconds + seconds, 3)
+        match result:
+            case Pruned() if referee.ended == "pruned":
+                reason = f"ended by {self._pruner.name} at step {result.step}"
+                self._ledger.finish(claim, TrialState.PRUNED, seconds=seconds, reason=reason)
+            case Pruned():
+                self._ledger.release(claim, seconds=seconds)
+            case Interrupted() | KeyboardInterrupt():
+                self._ledger.release(claim, seconds=seconds)
+                raise result
+            case LostStudyError():
+                raise result  # nothing can be recorded; the lease ends with this process
+            case BaseException() if _is_full_disk(result):
+                self._ledger.release(claim, seconds=seconds)
+                raise result
+            case BaseException():
+                self._keep_traceback(claim, result)
+                reason = reason_of(result)
+                self._ledger.finish(claim, TrialState.FAIL, seconds=seconds, reason=reason)
+            case _:
+                self._ledger.finish(claim, TrialState.COMPLETE, value=result, seconds=seconds)
 
     def _repeat(self, claim: Claim, referee: Referee) -> float:
         """Computes the repeats that are not done yet; returns the mean of all."""
@@ -122,7 +127,7 @@ class Worker:
             self._ledger.note(claim, repeats=done, tests=tests)
         return statistics.fmean(done)
 
-    def _keep_traceback(self, claim: Claim, error: Exception) -> None:
+    def _keep_traceback(self, claim: Claim, error: BaseException) -> None:
         """For errors that are nobody's wish: the place in the code, beside the trial."""
         if self._folder is not None and not isinstance(error, UserError):
             folder = trial_folder(self._folder, claim.number)

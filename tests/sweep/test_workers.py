@@ -140,55 +140,61 @@ def test_killed_workers_of_real_runs(tiny_config, tmp_path):
     assert resumed >= 1
 
 
+def take(ledger):
+    """The one trial that there is to take, or why there is none."""
+    claims = ledger.take()
+    return claims if isinstance(claims, Nothing) else claims[0]
+
+
 def test_a_trial_that_kills_its_workers_fails_in_the_end(tmp_path):
     """A death is a lease that is free without a word; where a trial gets on, it starts anew."""
     sweep.run(SPACE, parabola, folder=tmp_path, trials=1)
     study = open_study(tmp_path, None, storage_url=None, trials=3)
     ledger = study.ledger
-    claim = ledger.take()
+    claim = take(ledger)
     assert (claim.number, claim.resumed) == (1, False)
     ledger.leases.drop(1)
     for death in range(MOST_DEATHS - 1):
-        claim = ledger.take()
+        claim = take(ledger)
         assert (claim.number, claim.resumed) == (1, True), death
         ledger.leases.drop(1)
-    claim = ledger.take()
+    claim = take(ledger)
     ledger.report(claim, 1, 0.5)  # it got on
     ledger.leases.drop(1)
     for _ in range(MOST_DEATHS):
-        claim = ledger.take()
+        claim = take(ledger)
         assert (claim.number, claim.curve) == (1, {1: 0.5})
         ledger.release(claim)  # put back in order: no death
-        assert ledger.take().number == 1
+        assert take(ledger).number == 1
         ledger.leases.drop(1)
-    assert ledger.take().number == 2
+    assert take(ledger).number == 2
     (failed,) = study.results().with_state("failed")
     assert failed.number == 1
     assert failed.reason.startswith(f"its worker died {MOST_DEATHS + 1} times without getting on")
-    assert ledger.take() is Nothing.LEFT
+    assert take(ledger) is Nothing.LEFT
 
 
 def test_order_of_trials_with_a_lag(tmp_path):
     """A proposal waits for the results up to n - lag, sees no others, and new trials come last."""
     sweep.run(SPACE, parabola, folder=tmp_path, trials=1, sampler="tpe(startup=1)", lag=2)
     ledger = open_study(tmp_path, None, storage_url=None, trials=6).ledger
-    one, two = ledger.take(), ledger.take()
+    one, two = take(ledger), take(ledger)
     assert (one.number, two.number) == (1, 2)
-    assert ledger.take() is Nothing.YET  # trial 3 sees trial 1
+    assert take(ledger) is Nothing.YET  # trial 3 sees trial 1
     ledger.finish(two, TrialState.COMPLETE, value=0.1)
-    assert ledger.take() is Nothing.YET
+    assert take(ledger) is Nothing.YET
     ledger.leases.drop(1)
-    assert ledger.take() == dataclasses.replace(one, resumed=True)  # abandoned, so it comes first
+    assert take(ledger) == dataclasses.replace(one, resumed=True)  # abandoned, so it comes first
     ledger.finish(one, TrialState.COMPLETE, value=0.2)
-    first = ledger.take()
+    first = take(ledger)
 
     # The same with another result of trial 2, which trial 3 must not see.
     sweep.run(SPACE, parabola, folder=tmp_path / "b", trials=1, sampler="tpe(startup=1)", lag=2)
     ledger = open_study(tmp_path / "b", None, storage_url=None, trials=6).ledger
-    one, two = ledger.take(), ledger.take()
+    one, two = take(ledger), take(ledger)
     ledger.finish(two, TrialState.PRUNED)
     ledger.finish(one, TrialState.COMPLETE, value=0.2)
-    second = ledger.take()
+    second = take(ledger)
     assert first.number == second.number == 3
     assert first.values == second.values
 
@@ -229,3 +235,49 @@ def test_stops_when_a_study_is_contradicted_by_its_storage(tmp_path):
     )
     with pytest.raises(UserError, match="the storage's study 's' holds another study"):
         sweep.run(SPACE, parabola, folder=tmp_path / "b" / "s", trials=1)
+
+
+def test_a_lease_that_is_free_since_the_trial_has_ended(tmp_path, monkeypatch):
+    """Between the look at the trials and the lock, the trial's worker has ended it."""
+    sweep.run(SPACE, parabola, folder=tmp_path, trials=1)
+    study = open_study(tmp_path, None, storage_url=None, trials=3)
+    claim = take(study.ledger)
+    before = study.ledger.trials()
+    study.ledger.finish(claim, TrialState.COMPLETE, value=0.0)
+    monkeypatch.setattr(type(study.ledger), "trials", lambda self: before)
+    assert study.ledger._take_up(before[1]) is None
+    assert study.ledger.leases.is_free(1)
+
+
+def test_trials_that_are_taken_together(tmp_path):
+    space = {"x": [1, 2, 3, 4], "kind": ["a", "b"]}
+    sweep.run({"x": [0]}, parabola, folder=tmp_path / "other", sampler="grid")
+
+    def ledger(name):
+        folder = tmp_path / name
+        sweep.run(space, lambda params: 0.0, folder=folder, trials=1, sampler="grid")
+        return open_study(folder, None, storage_url=None, trials=8).ledger
+
+    def kind(values):
+        return values["kind"]
+
+    def numbers(claims):
+        return [claim.number for claim in claims]
+
+    one = ledger("one")
+    claims = one.take(3, group=kind)
+    assert numbers(claims) == [1, 3, 5]  # 0 has been run, 2 and 4 are put by
+    assert [claim.values["kind"] for claim in claims] == ["b"] * 3
+    assert one.abandoned(one.trials()) == [2, 4]
+    second = one.take(9, group=kind)
+    assert numbers(second) == [2, 4, 6]
+    assert [claim.resumed for claim in second] == [True, True, False]
+    assert numbers(one.take(9, group=kind)) == [7]
+    assert one.take() is Nothing.LEFT
+
+    two = ledger("two")
+    assert numbers(two.take(3, group=kind, consecutive=True)) == [1]
+    assert numbers(two.take(3, group=lambda values: "all", consecutive=True)) == [2, 3, 4]
+    two.leases.drop(3)
+    assert numbers(two.take(9, group=lambda values: "all", consecutive=True)) == [3]
+    assert numbers(two.take(2)) == [5]

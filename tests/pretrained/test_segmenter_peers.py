@@ -10,7 +10,7 @@ import pytest
 from cnnlab.models import create_model
 from cnnlab.pretrained.arguments import arguments_of, misfits, with_arguments
 from cnnlab.pretrained.convert import COUNTER, named_tensors, state_dict
-from cnnlab.pretrained.load import fit_weights
+from cnnlab.pretrained.load import fit_weights, load
 from cnnlab.pretrained.peers import PEERS, find_peer
 from cnnlab.pretrained.sources import Weights
 from tests.pretrained.peer_networks import (
@@ -115,6 +115,20 @@ def test_equal_logits_and_round_trip(case, record_property):
         assert array.dtype == stored[key].dtype, key
         assert np.array_equal(array, stored[key]), key
     network.load_state_dict(to_torch(back), strict=True, assign=True)
+
+
+@pytest.mark.peer
+def test_folder_that_the_library_saves(tmp_path):
+    """Its description of the network is understood: architecture, encoder, arguments, classes."""
+    peer = find_peer("smp", "deeplabv3plus-resnet18")
+    network = randomise(build_segmenter(peer, 5, decoder_channels=32), seed=1)
+    network.save_pretrained(tmp_path)
+    model, variables, new, _ = load(str(tmp_path))
+    assert new == ()
+    assert (model.head.num_classes, model.head.width) == (5, 32)
+    back = state_dict(variables, named_tensors(variables, peer.namings[0]))
+    for key, array in arrays_of(network).items():
+        np.testing.assert_array_equal(back[key], array, key)
 
 
 def tensors_of_both(case):

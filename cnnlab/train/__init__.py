@@ -4,10 +4,12 @@ from cnnlab.train.evaluate import evaluate
 from cnnlab.train.features import write_features
 from cnnlab.train.finetune import split_optimizer
 from cnnlab.train.interrupts import Interrupted
-from cnnlab.train.loop import Diverged, fit
+from cnnlab.train.journal import Diverged
+from cnnlab.train.loop import fit
 from cnnlab.train.lr_finder import find_learning_rate
 from cnnlab.train.optimizer import list_optimizers, make_optimizer
 from cnnlab.train.parallel import make_parallel
+from cnnlab.train.programs import Programs
 from cnnlab.train.restore import TrainedRun, load_run
 from cnnlab.train.schedule import make_schedule
 from cnnlab.train.setup import Setup, load_data, make_setup
@@ -18,6 +20,7 @@ from cnnlab.train.watch import Pruned
 __all__ = [
     "Diverged",
     "Interrupted",
+    "Programs",
     "Pruned",
     "Setup",
     "TrainState",

@@ -8,7 +8,7 @@ import jax
 import pytest
 
 from cnnlab.config import apply_overrides
-from cnnlab.train import Interrupted, fit
+from cnnlab.train import Interrupted, Programs, fit
 from tests.train.test_loop import Quiet, terminate
 
 
@@ -44,3 +44,20 @@ def test_a_run_compiles_each_function_once(tiny_config, tmp_path, compiled, over
         assert counts[step] == 1, counts
         assert counts["gather"] <= 1, counts  # all runs of a process share it
         assert counts["step"] == 1, counts  # of the evaluation
+
+
+def test_runs_of_other_numbers_compile_nothing_more(tiny_config, tmp_path, compiled):
+    """Learning rate, momentum, dropout and seed are arguments of the programs."""
+    programs = Programs(tiny_config)
+    fit(tiny_config, tmp_path / "first", display=Quiet(), programs=programs)
+    assert compiled()["advance"] == 1
+    other = apply_overrides(
+        tiny_config,
+        {"optimizer.learning_rate": 0.03, "optimizer.options.momentum": 0.5, "seed": 7,
+         "model.options.dropout_rate": 0.4},
+    )  # fmt: skip
+    fit(other, tmp_path / "second", display=Quiet(), programs=programs)
+    counts = compiled()
+    assert not {"advance", "step", "gather", "<lambda>"} & set(counts), counts
+    with pytest.raises(ValueError, match="differ in other numbers only"):
+        programs.setup(apply_overrides(tiny_config, {"batch_size": 16}))

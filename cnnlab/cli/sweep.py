@@ -47,13 +47,11 @@ def define_flags(values: flags.FlagValues) -> None:
         flags.DEFINE_integer(name, default, meaning, flag_values=values)
 
     text("study", None, "Folder of the study; runs/EXPERIMENT_sweep where unset.")
-    flags.DEFINE_multi_string(
-        "param", [], "PATH=RANGE of a hyper-parameter; as often as there are.", flag_values=values
-    )
+    flags.DEFINE_multi_string("param", [], "PATH=RANGE of a hyper-parameter", flag_values=values)
     flags.DEFINE_multi_string(
         "constraint",
         [],
-        "Condition that every trial fulfils, e.g. 'optimizer.learning_rate * batch_size <= 64'.",
+        "Condition that every trial fulfils, e.g. 'optimizer.learning_rate * batch_size <= 64'",
         flag_values=values,
     )
     number("trials", None, "How many; unset takes all of a grid, or of lists.")
@@ -78,7 +76,7 @@ def define_flags(values: flags.FlagValues) -> None:
     text("launcher", "local", "local, or slurm: each worker is a job of a Slurm array.")
     flags.DEFINE_multi_string(
         "slurm", [], "NAME=VALUE of a job, e.g. slurm_partition=gpu or timeout_min=600, as "
-        "submitit calls them.", flag_values=values
+        "submitit calls them", flag_values=values
     )  # fmt: skip
     flags.DEFINE_bool("dry_run", False, "List the trials, and start none.", flag_values=values)
     flags.DEFINE_bool("status", False, "Tell how the study stands.", flag_values=values)

@@ -105,6 +105,9 @@ def work(
     Raises:
       Interrupted: a signal; all is saved.
     """
+    waiting = study.why_workers_wait(workers)
+    if waiting:
+        report(waiting)
     teller = Teller(study, report, write=write)
     if workers == 1:
         work_here(study, function, ended=teller.tell)

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage, get_storage
 from optuna.storages.journal import JournalFileBackend
 from optuna.study import StudyDirection
 
@@ -39,7 +39,8 @@ def open_storage(folder: Path, name: str, url: str | None) -> tuple[BaseStorage,
             )
         database = PostgresLeases(url, name)
         with database.mutex():  # two processes that make the tables at once disturb each other
-            return RDBStorage("postgresql+psycopg:" + url.partition(":")[2]), database
+            tables = RDBStorage("postgresql+psycopg:" + url.partition(":")[2])
+            return get_storage(tables), database  # which asks for finished trials once only
 
 
 def without_password(url: str | None) -> str | None:

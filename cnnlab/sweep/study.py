@@ -136,6 +136,16 @@ class Study:
             what += f", each with {spec.repeats} seeds"
         return f"study of {spec.metric}, {what}, in {self.folder}"
 
+    def why_workers_wait(self, workers: int) -> str | None:
+        """What to say of a study that has no work for so many workers at once."""
+        lag = self.spec.lag
+        if lag is None or workers <= lag or not self.spec.make_sampler().needs_results(10**9):
+            return None
+        return (
+            f"At most {lag} of the {workers} workers have something to do at once: the study was "
+            f"begun with lag={lag}, and its proposals wait for the results of earlier trials."
+        )
+
     @property
     def optuna_study(self) -> optuna.Study:
         """The study as Optuna has it, for its own tools."""

@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from cnnlab.config import apply_overrides, load_experiment
+from cnnlab.config import apply_overrides, experiment_names, load_experiment, load_sweep
 from cnnlab.errors import UserError
 from cnnlab.sweep import param
 from cnnlab.sweep.config_space import config_space
@@ -233,3 +233,11 @@ def test_config_space_takes_values_that_fit_in_some_combination():
     )
     assert len(space.grid()) == 2
     assert all(len(p) == len(q) for p, q in itertools.pairwise(space.texts()))
+
+
+def test_sweeps_of_the_shipped_experiments():
+    swept = {name: load_sweep(name) for name in experiment_names()}
+    swept = {name: space for name, space in swept.items() if space}
+    assert "lenet_digits" in swept
+    for name, space in swept.items():
+        assert config_space(load_experiment(name), space).entries

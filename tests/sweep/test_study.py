@@ -293,3 +293,13 @@ def test_open_study_of_nothing(tmp_path):
         open_study(tmp_path, None, storage_url=None, trials=None)
     with pytest.raises(UserError, match="only postgresql://USER@HOST/DATABASE is known"):
         sweep.run(SPACE, parabola, folder=tmp_path / "x", trials=1, storage="mysql://here/study")
+
+
+def test_more_workers_than_the_lag_lets_work(tmp_path):
+    sweep.run(SPACE, parabola, folder=tmp_path / "tpe", trials=1)
+    study = open_study(tmp_path / "tpe", None, storage_url=None, trials=None)
+    assert "At most 1 of the 4 workers have something to do" in study.why_workers_wait(4)
+    assert study.why_workers_wait(1) is None
+    sweep.run(SPACE, parabola, folder=tmp_path / "random", trials=1, sampler="random")
+    study = open_study(tmp_path / "random", None, storage_url=None, trials=None)
+    assert study.why_workers_wait(4) is None

@@ -1,9 +1,22 @@
-"""The diffs that the documents show are lines of the files they name."""
+"""What the documents show is true: diffs are lines of the files they name, and code runs."""
 
 import re
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
+BLOCKS = {
+    f"{page.name} {number}": block
+    for page in sorted((ROOT / "docs").glob("*.md"))
+    for number, block in enumerate(re.findall(r"```python\n(.*?)```", page.read_text(), flags=re.S))
+}
+
+
+@pytest.mark.parametrize("place", BLOCKS)
+def test_python_block_runs(place, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    exec(compile(BLOCKS[place], place, "exec"), {"__name__": "document"})
 
 
 def test_diffs_of_adding_a_model_are_true():

@@ -50,7 +50,7 @@ def unet() -> Path:
         data=DataConfig(name="digit_scenes", image_size=16),
         model=ModelConfig(name="unet_bn", options={"width": 4, "levels": 2}),
         optimizer=OptimizerConfig(name="adam", learning_rate=1e-2),
-        evaluation=EvaluationConfig(batch_size=100),
+        evaluation=EvaluationConfig(every_epochs=0.018, batch_size=100),  # of four steps
     )
     folder = Path(_FOLDER.name) / "unet"
     train.fit(config, folder)

@@ -29,6 +29,8 @@ COMMANDS = (
     "benchmark",
     "export",
     "analyze",
+    "report",
+    "course",
 )
 _HELP = frozenset({"--help", "-help", "-h", "--h", "help"})
 

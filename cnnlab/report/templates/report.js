@@ -85,6 +85,8 @@ function together(curves) {
 const groupOf = [];
 data.groups.forEach((group, number) => group.runs.forEach((run) => { groupOf[run] = number; }));
 
+// A baseline has one number for each split, and no course over epochs: it is drawn as a level.
+const hasCourse = data.runs.map((run) => Object.values(run.curves).some((c) => c.step.length > 1));
 const present = Object.keys(WORDS).filter((name) =>
   data.runs.some((run) => Object.values(run.curves).some((c) => c[name] && c.step.length > 1)));
 const state = {
@@ -122,8 +124,9 @@ function seriesOf(name) {
       } else {
         for (const { run, points } of own) {
           const label = data.runs.length > 1 ? data.runs[run].name : "";
-          series.push({ group: number, split, label, points: smooth(points, state.smoothing),
-            raw: state.smoothing ? points : null });
+          const level = !hasCourse[run];
+          series.push({ group: number, split, label, level, points: smooth(points, state.smoothing),
+            raw: state.smoothing && !level ? points : null });
         }
       }
     }
@@ -151,11 +154,14 @@ class Panel {
   draw() {
     this.series = seriesOf(this.name);
     this.width = this.plot.clientWidth || 480;
-    const all = this.series.flatMap((s) => s.points);
-    const xs = all.map((p) => p[0]);
+    const xs = this.series.filter((s) => !s.level).flatMap((s) => s.points.map((p) => p[0]));
     const full = [Math.min(...xs), Math.max(...xs)];
-    const [left, right] = state.range || (all.length ? full : [0, 1]);
+    const [left, right] = state.range || (xs.length ? full : [0, 1]);
     this.view = [left, right > left ? right : left + 1];
+    this.series.filter((s) => s.level).forEach((s) => {
+      s.points = this.view.map((x) => [x, s.points[0][1]]);
+    });
+    const all = this.series.flatMap((s) => s.points);
     const inside = all.filter((p) => p[0] >= this.view[0] && p[0] <= this.view[1]);
     const ys = inside.flatMap((p) => p.slice(1)).filter(Number.isFinite);
     const positive = ys.filter((y) => y > 0);
@@ -218,7 +224,6 @@ class Panel {
       parts.push(element("text", { x: this.px(tick), y: HEIGHT - 8, "text-anchor": "middle" },
         tick.toLocaleString("en")));
     }
-    parts.push(element("text", { x: this.width - MARGIN.right, y: HEIGHT - MARGIN.bottom - 5, "text-anchor": "end" }, state.x));
     return parts;
   }
 
@@ -246,8 +251,8 @@ class Panel {
         group.append(element("path", { class: "band", d: band, fill: paint }));
       }
       if (one.raw) group.append(element("path", { class: "curve raw", d: this.path(one.raw, 1), stroke: paint }));
-      group.append(element("path", { class: `curve ${one.split}`, d: this.path(one.points, 1), stroke: paint }));
-      if (one.points.length < 30 && one.split !== "train") {
+      group.append(element("path", { class: `curve ${one.split}${one.level ? " level" : ""}`, d: this.path(one.points, 1), stroke: paint }));
+      if (one.points.length < 30 && one.split !== "train" && !one.level) {
         for (const [x, y] of one.points) {
           if (this.log && !(y > 0)) continue;
           group.append(element("circle", { cx: this.px(x), cy: this.py(y), r: one.points.length > 1 ? 2 : 3.5, fill: paint }));
@@ -258,7 +263,8 @@ class Panel {
   }
 
   places() {
-    const places = new Set(this.series.flatMap((s) => s.points.map((p) => p[0])));
+    const courses = this.series.filter((s) => !s.level);
+    const places = new Set(courses.flatMap((s) => s.points.map((p) => p[0])));
     return [...places].filter((x) => x >= this.view[0] && x <= this.view[1]).sort((a, b) => a - b);
   }
 
@@ -275,7 +281,7 @@ class Panel {
     const lines = this.series.map((one) => {
       const near = one.points.reduce((a, b) => (Math.abs(b[0] - x) < Math.abs(a[0] - x) ? b : a));
       return { one, near };
-    }).filter(({ near }) => Math.abs(near[0] - x) <= reach);
+    }).filter(({ one, near }) => one.level || Math.abs(near[0] - x) <= reach);
     lines.sort((a, b) => b.near[1] - a.near[1]);
     this.tip.replaceChildren(element("div", { class: "quiet" }, `${state.x} ${Number(x.toFixed(2)).toLocaleString("en")}`));
     for (const { one, near } of lines.slice(0, 12)) {
@@ -352,7 +358,8 @@ const resetButton = document.getElementById("reset");
 
 function zoom(range) {
   if (range) {
-    const xs = data.runs.flatMap((run) => Object.values(run.curves).flatMap((c) => c[state.x]));
+    const courses = data.runs.filter((_, run) => hasCourse[run]);
+    const xs = courses.flatMap((run) => Object.values(run.curves).flatMap((c) => c[state.x]));
     const [low, high] = [Math.min(...xs), Math.max(...xs)];
     range = [Math.max(range[0], low), Math.min(range[1], high)];
     if (range[0] <= low && range[1] >= high) range = null;
@@ -444,7 +451,7 @@ function startCurves() {
 function drawMatrix(confusion, percent) {
   const { names, counts } = confusion;
   const long = Math.max(...names.map((name) => name.length)) > 3;
-  const head = element("tr", {}, element("th", { scope: "col" }, "true \\ predicted"));
+  const head = element("tr", {}, element("td", { class: "corner" }));
   for (const name of names) head.append(element("th", { scope: "col", class: long ? "tall" : "" }, name));
   const body = element("tbody");
   counts.forEach((row, i) => {

@@ -1,0 +1,63 @@
+"""Numbers as the page's readers see them."""
+
+import math
+from typing import Any
+
+NOTHING = "\N{EN DASH}"
+SHARES = ("accuracy", "top5", "mean_class_accuracy", "miou", "mean_dice", "boundary_f1")
+
+
+_WORDS = {
+    "miou": "mean IoU",
+    "top5": "top-5 accuracy",
+    "mean_dice": "mean Dice",
+    "boundary_f1": "boundary F1",
+}
+
+
+def metric_words(name: str) -> str:
+    """The name of a number, to be read."""
+    return _WORDS.get(name, name.replace("_", " "))
+
+
+def show_score(value: float | None, name: str) -> str:
+    """A number of a task as a person reads it: shares in percent."""
+    if value is None or not math.isfinite(value):
+        return NOTHING
+    return f"{100 * value:.2f} %" if name in SHARES else f"{value:.4f}"
+
+
+def show_big(number: float | None) -> str:
+    """61.7 k, 11.7 M, 1.82 G."""
+    if number is None:
+        return NOTHING
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if number >= size:
+            return f"{number / size:.3g} {letter}"
+    return f"{number:.3g}"
+
+
+def show_bytes(number: float | None) -> str:
+    return NOTHING if number is None else f"{show_big(number)}B"
+
+
+def show_duration(seconds: float | None) -> str:
+    if seconds is None:
+        return NOTHING
+    if seconds < 120:
+        return f"{seconds:.3g} s"
+    minutes = seconds / 60
+    return f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"
+
+
+def show_value(value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, list):
+        return ", ".join(map(show_value, value))
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def color_of(group: int) -> str:
+    """As the page's program has it."""
+    return f"var(--c{group})" if group < 8 else f"hsl({group * 137.5 % 360} 60% 50%)"

@@ -1,0 +1,67 @@
+"""The command that trains a run again."""
+
+import shlex
+from typing import Any
+
+from cnnlab.config import (
+    Config,
+    apply_overrides,
+    experiment_names,
+    flat_fields,
+    load_experiment,
+)
+from cnnlab.errors import UserError
+
+_DICTS = ("loss.options", "loss.terms", "model.options", "optimizer.options")
+
+
+def reproduce_command(config: Config, workdir: str) -> str:
+    """`python launch.py train` with the nearest experiment and flags for all that differs from it.
+
+    That the command gives this very config has been tried, not assumed. Where no experiment and
+    flags do, the config is to be read from its file.
+
+    Args:
+      config: of the run.
+      workdir: for the new run.
+    """
+    candidates = []
+    for name in experiment_names():
+        try:
+            start = load_experiment(name)
+        except UserError:
+            continue  # an experiment of the user's own that does not load
+        flags = _flags(start, config)
+        if flat_fields(apply_overrides(start, flags)) == flat_fields(config):
+            candidates.append((len(flags), name, flags))
+    target = f"--workdir={shlex.quote(workdir)}"
+    if not candidates:
+        return f"python launch.py train --config=config.json {target}"
+    _, name, flags = min(candidates, key=lambda candidate: candidate[:2])
+    words = [f"--config.{path}={shlex.quote(value)}" for path, value in flags.items()]
+    return " ".join(["python launch.py train", f"--config={name}", target, *words])
+
+
+def _flags(start: Config, wanted: Config) -> dict[str, str]:
+    """Overrides, as texts, that lead from one config to another."""
+    old, new = flat_fields(start), flat_fields(wanted)
+    flags = {}
+    for group in _DICTS:
+        # Entries can be set but not taken away, so that a group with other names starts anew.
+        if any(path.startswith(f"{group}.") and path not in new for path in old):
+            flags[group] = "{}"
+            old = {path: v for path, v in old.items() if not path.startswith(f"{group}.")}
+    for path, value in new.items():
+        if path not in old or old[path] != value:
+            flags[path] = _text(value)
+    return flags
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list):
+        return str(tuple(value)).replace(" ", "")
+    return str(value)

@@ -67,17 +67,22 @@ def reliability(probabilities: np.ndarray, labels: np.ndarray, *, bins: int = 15
     )
 
 
-def fit_temperature(probabilities: np.ndarray, labels: np.ndarray) -> float:
+def fit_temperature(probabilities: np.ndarray, labels: np.ndarray) -> float | None:
     """The temperature T that makes softmax(logits / T) most likely (Guo et al. 2017, sec. 4.2).
 
     It is to be fitted on examples that neither trained nor judge the network. Logarithms of the
     probabilities serve as the logits, from which they differ by a constant. The likelihood has one
-    maximum in 1 / T, which is held in [1/20, 20]: where every answer is right it would be infinite.
+    maximum in 1 / T, which is looked for in [1/20, 20].
 
     Args:
       probabilities: [examples, classes].
       labels: integers [examples].
+
+    Returns:
+      None where every answer is right: then the smaller the likelier, and there is no best.
     """
+    if (probabilities.argmax(axis=1) == labels).all():
+        return None
     logits = _logits(probabilities)
 
     def loss(log_temperature: float) -> float:

@@ -2,7 +2,7 @@
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.ticker import LogLocator, NullFormatter, NullLocator
 
 from cnnlab.analysis.statistics import LayerStatistics
 from cnnlab.report.style import BLUE, GREEN, ORANGE, RED, figure_style
@@ -21,7 +21,11 @@ def plot_layer_statistics(statistics: LayerStatistics, *, title: str = "") -> Fi
         outputs.hlines(places, low, high, color=BLUE, linewidth=6, alpha=0.6, label="50 %")
         outputs.plot(middle, places, "o", color="black", markersize=3, label="median")
         outputs.axvline(0, color="#888888", linewidth=0.8)
-        outputs.set_xscale("symlog", linthresh=_threshold(statistics.quantiles))
+        threshold, ticks = _ticks(statistics.quantiles)
+        outputs.set_xscale("symlog", linthresh=threshold)
+        outputs.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+        outputs.xaxis.set_minor_locator(NullLocator())
+        outputs.set_xlim(1.1 * statistics.quantiles.min(), 1.1 * statistics.quantiles.max())
         outputs.set_title("outputs")
         off.barh(places, 100 * statistics.off, color=ORANGE, height=0.7)
         off.set_xlim(0, 100)
@@ -54,7 +58,11 @@ def plot_layer_statistics(statistics: LayerStatistics, *, title: str = "") -> Fi
     return figure
 
 
-def _threshold(quantiles: np.ndarray) -> float:
-    """Where the axis turns from linear to logarithmic: at the middle size of quartiles."""
-    sizes = np.abs(quantiles[:, [1, 3]])
-    return float(np.median(sizes)) or 1.0
+def _ticks(quantiles: np.ndarray) -> tuple[float, list[float]]:
+    """Where the axis turns from linear to logarithmic, a power of ten; and its marks."""
+    sizes = np.abs(quantiles)
+    middle = float(np.median(sizes[:, [1, 3]])) or 1.0
+    threshold = 10.0 ** np.floor(np.log10(middle))
+    decades = range(int(np.ceil(np.log10(max(sizes.max() / threshold, 1.0)))) + 1)
+    above = [float(f"{threshold * 10**decade:.0e}") for decade in decades]
+    return threshold, [-x for x in reversed(above)] + [0.0] + above

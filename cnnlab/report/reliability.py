@@ -6,14 +6,14 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from cnnlab.analysis.calibration import Reliability
-from cnnlab.report.style import BLUE, GREY, RED, figure_style
+from cnnlab.report.style import BLUE, GREEN, GREY, RED, figure_style
 
 
 def plot_reliability(found: Mapping[str, Reliability], *, title: str = "") -> Figure:
     """Accuracy over confidence, a panel for each judgement, and below how many examples there are.
 
-    Where bars end below the diagonal, the network is surer than it is right; the red parts are what
-    the calibration error adds up.
+    Where bars end below the diagonal, the network is surer than it is right (red), and less sure
+    above it (green); these parts are what the calibration error adds up.
 
     Args:
       found: by the words above each panel, e.g. before and after temperature scaling.
@@ -30,8 +30,11 @@ def plot_reliability(found: Mapping[str, Reliability], *, title: str = "") -> Fi
             top.bar(left[used], accuracy, width[used], align="edge", color=BLUE, alpha=0.85,
                     edgecolor="white", label="accuracy")  # fmt: skip
             gap = one.confidence[used] - accuracy
-            top.bar(left[used], gap, width[used], bottom=accuracy, align="edge", color=RED,
-                    alpha=0.3, edgecolor=RED, label="gap to confidence")  # fmt: skip
+            for sign, color, label in ((1, RED, "too sure"), (-1, GREEN, "not sure enough")):
+                part = sign * gap > 0
+                top.bar(left[used][part], gap[part], width[used][part], bottom=accuracy[part],
+                        align="edge", color=color, alpha=0.35 if sign > 0 else 1.0,
+                        edgecolor=color, label=label)  # fmt: skip
             top.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1)
             top.set(xlim=(0, 1), ylim=(0, 1), title=name)
             top.text(0.03, 0.97, f"ECE {100 * one.ece:.2f} %\nNLL {one.nll:.3f}", va="top",

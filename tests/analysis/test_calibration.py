@@ -77,6 +77,6 @@ def test_certain_and_wrong():
     assert np.isfinite(reliability(probabilities, labels).nll)
     assert fit_temperature(probabilities, labels) > 5
     unsure = np.array([[0.6, 0.4], [0.4, 0.6]])
-    assert fit_temperature(unsure, np.array([0, 1])) < 0.1  # all right: it should be surer
+    assert fit_temperature(unsure, np.array([0, 1])) is None  # all right: it could not be too sure
     with pytest.raises(ValueError, match="no example"):
         reliability(np.zeros((0, 2)), np.zeros(0, int))

@@ -143,7 +143,7 @@ def test_reliability():
     found = reliability(np.array([[0.9, 0.1], [0.6, 0.4]]), np.array([0, 1]), bins=10)
     figure = plot_reliability({"before": found, "after": found})
     assert [axis.get_title(loc="left") for axis in figure.axes[:2]] == ["before", "after"]
-    heights = sorted(bar.get_height() for bar in figure.axes[0].patches)
+    heights = sorted(round(bar.get_height(), 6) for bar in figure.axes[0].patches)
     assert heights == pytest.approx([-0.1, 0.0, 0.6, 1.0])
     drawn(figure)
 

@@ -14,6 +14,13 @@ from cnnlab.errors import UserError, did_you_mean
 from cnnlab.train.restore import Run, TrainedRun
 from cnnlab.train.setup import load_data
 
+_WORDS = {
+    "grad_cam": "Grad-CAM",
+    "grad_cam_plus_plus": "Grad-CAM++",
+    "pca": "PCA",
+    "tsne": "t-SNE",
+}
+
 
 @dataclasses.dataclass(frozen=True)
 class Request:
@@ -42,7 +49,8 @@ class Request:
     @property
     def title(self) -> str:
         config = self.run.config
-        return f"{config.model.name} on {config.data.name}: {self.kind.replace('_', ' ')}"
+        kind = _WORDS.get(self.kind, self.kind.replace("_", " "))
+        return f"{config.model.name} on {config.data.name}: {kind}"
 
     @property
     def network(self) -> TrainedRun:

@@ -22,9 +22,11 @@ def calibration(request: Request) -> Outcome:
     if request.split != "validation" and "validation" in load_data(request.run.config).splits:
         held_out = predict_source(request.run, request.source(split="validation"))
         temperature = fit_temperature(*held_out)
-        after = reliability(apply_temperature(found.probabilities, temperature), found.labels)
-        panels[f"at temperature {temperature:.2f}, fitted on validation"] = after
-        numbers |= {"temperature": temperature, "ece_scaled": after.ece, "nll_scaled": after.nll}
+        numbers["temperature"] = temperature
+        if temperature is not None:
+            after = reliability(apply_temperature(found.probabilities, temperature), found.labels)
+            panels[f"at temperature {temperature:.2f}, fitted on validation"] = after
+            numbers |= {"ece_scaled": after.ece, "nll_scaled": after.nll}
     picture = plot_reliability(panels, title=request.title)
     return Outcome(picture, found._asdict(), numbers)
 

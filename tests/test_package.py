@@ -39,6 +39,7 @@ ALLOWED = {
     "train": {"config", "data", "models", "nn", "pretrained", "tasks"},
     "classical": {"config", "data", "tasks", "train"},
     "analysis": {"config", "data", "models", "nn", "tasks", "train"},
+    "course": {"analysis", "classical", "data", "models", "nn", "report", "tasks", "train"},
     "report": {"analysis", "config", "data", "models", "tasks", "train"},
     "sweep": {"classical", "config", "data", "models", "report", "tasks", "train"},
 }

@@ -33,14 +33,20 @@ def layer_outputs(
     """
     probes = dict(probes or {})
     outputs: dict[str, jax.Array] = {}
+    running: set[tuple[str, ...]] = set()
 
     def record(
         call: Callable[..., Any], args: tuple, kwargs: dict, context: nn.module.InterceptorContext
     ) -> Any:
+        place = context.module.path
+        if context.method_name != "__call__" or not place or place in running:
+            return call(*args, **kwargs)  # also where `__call__` calls that of its base class
+        running.add(place)
         output = call(*args, **kwargs)
-        if context.method_name != "__call__" or not context.module.path or not _is_map(output):
+        running.remove(place)
+        if not _is_map(output):
             return output
-        path, number = "/".join(context.module.path), 2
+        path, number = "/".join(place), 2
         name = path
         while name in outputs:
             name, number = f"{path}#{number}", number + 1

@@ -6,6 +6,7 @@ whatever branches, strides, dilations and skips, and for any parameters that are
 """
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -24,6 +25,8 @@ from cnnlab.nn.forms import plain_forms
 # Fields are measured where they do not reach the border, so on images larger than they are; and on
 # slightly larger ones too.
 _SIDES, _STEP = (768, 3072), 64
+# Pixels after which every network is expected to repeat itself: its largest stride.
+_PERIOD = 64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,8 +36,8 @@ class ReceptiveField:
     Attributes:
       name: of the layer; the backbone's maps are `backbone/stride4` and so on.
       output_shape: of the layer on the image, without the batch axis.
-      size: pixels along each axis of the image; None for the whole image, whatever its size. Where
-        positions differ, as after enlargements, the largest.
+      size: pixels along each axis of the image; None for the whole image, and for more than about
+        2,900 pixels. Where positions differ, as after enlargements, the largest.
       stride: pixels between the fields of neighbouring positions along each axis; None as `size`.
       sees_whole_image: some operation on the way takes in the whole image, as squeeze-excitation,
         attention and norms over positions do; `size` then is what the other operations reach.
@@ -144,15 +147,16 @@ class _MapReach:
         """The field of the middle positions; None where it reaches the image's border."""
         sizes, strides, whole = [], [], False
         for (first, last, flags), size in zip(self.axes, self.image_size, strict=True):
-            count = len(first)
-            middle = slice(count // 3, count - count // 3)
+            # As many positions as the fields of enlarged maps need to repeat themselves.
+            around = max(1, math.ceil(len(first) * _PERIOD / size))
+            middle = slice(max(len(first) // 2 - around, 0), len(first) // 2 + around + 1)
             first, last = first[middle], -last[middle]
             whole |= bool((flags == 0).any())
             if (first == NOTHING).any():
                 return ReceptiveField(name, shape, None, None, bool(whole))
             if first.min() == 0 or last.max() == size - 1:
                 return None
-            # The fields of enlarged maps repeat after powers of two.
+            # They do so after powers of two.
             lag = 2 ** ((len(first) - 1).bit_length() - 1) if len(first) > 1 else 0
             centers = (first + last) / 2
             sizes.append(int((last - first).max()) + 1)

@@ -9,11 +9,16 @@ axes are those of the array, with extent 1 along those where nothing varies:
 So the reach of what is computed from several numbers is the minimum of theirs.
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 
 NOTHING = np.int32(2**30)
+
+# Numbers in the largest reach that is written out; scores of attention between all positions of a
+# large map would be more.
+_LARGEST = 2**24
 
 
 def of_image(shape: Sequence[int], axis: int) -> np.ndarray:
@@ -34,11 +39,17 @@ def of_whole_image(rank: int) -> np.ndarray:
 
 
 def union(*reaches: np.ndarray) -> np.ndarray:
-    """Of numbers that are computed from several; a scalar goes with any shape."""
+    """Of numbers that are computed from several; a scalar goes with any shape.
+
+    Where that would be too large, every number is given the reach of all of them together.
+    """
     rank = max(reach.ndim for reach in reaches)
     total = of_constant(rank - 1)
     for reach in reaches:
         reach = reach.reshape(3, *[1] * (rank - 1)) if reach.ndim == 1 else reach
+        if math.prod(np.broadcast_shapes(total.shape, reach.shape)) > _LARGEST:
+            axes = tuple(range(1, rank))
+            total, reach = (x.min(axis=axes, keepdims=True) for x in (total, reach))
         total = np.minimum(total, reach)
     return total
 

@@ -1,0 +1,59 @@
+"""What the parts of a network cost: parameters, multiply-accumulates and memory, block by block."""
+
+import dataclasses
+
+from cnnlab.analysis.summary import Layer
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """A layer or block with everything inside of it.
+
+    Attributes:
+      name: its path, e.g. `backbone/stage1_block1`.
+      kind: its class, e.g. `Conv` or `BottleneckBlock`.
+      output_shape: without the batch axis; the last one of several.
+      params: numbers that are trained.
+      macs: multiply-accumulates for one image.
+      activation_bytes: outputs of the layers in it for one image.
+    """
+
+    name: str
+    kind: str
+    output_shape: tuple[int, ...]
+    params: int
+    macs: int
+    activation_bytes: int
+
+
+def network_parts(layers: list[Layer], depth: int = 2) -> list[Part]:
+    """Sums the rows of a network's table up to its parts, in the order of computation.
+
+    With a depth of 2 these are what the backbone and the head call: `backbone/conv1`,
+    `backbone/stage1_block1`, `head/logits`. Modules that hold nothing and compute nothing of what
+    is counted (dropout, pooling) are left out.
+
+    Args:
+      layers: see `summarize`.
+      depth: names of a path that tell parts apart.
+    """
+    parents = {"/".join(layer.name.split("/")[:-1]) for layer in layers}
+    rows: dict[str, list[Layer]] = {}
+    for layer in layers:
+        path = layer.name.split("/")
+        if len(path) >= depth or layer.params:
+            rows.setdefault("/".join(path[:depth]), []).append(layer)
+    parts = [
+        Part(
+            name=name,
+            kind=inside[0].kind,
+            output_shape=inside[0].output_shapes[-1],
+            params=sum(layer.params for layer in inside),
+            macs=sum(layer.macs for layer in inside),
+            activation_bytes=sum(
+                layer.activation_bytes for layer in inside if layer.name not in parents
+            ),
+        )
+        for name, inside in rows.items()
+    ]
+    return [part for part in parts if part.params or part.macs]

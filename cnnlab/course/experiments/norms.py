@@ -1,0 +1,78 @@
+"""Batch against layer norm as batches get smaller.
+
+The statistics of a small batch are noise: Wu & He 2018, arXiv:1803.08494, fig. 1. Layer norm asks
+no other example, so that the size of the batch does not matter to it.
+"""
+
+from typing import Any
+
+import numpy as np
+import optax
+from matplotlib.figure import Figure
+
+from cnnlab.course.training import accuracy, digits, fit, mean_and_spread, predictor
+from cnnlab.models import create_model
+from cnnlab.report.style import BLUE, GREEN, GREY, RED, figure_style
+
+_BATCH_SIZES = (2, 4, 8, 32, 128)
+_SEEDS = (0, 1, 2)
+_SIZE = 16
+NORMS = {"batch": RED, "layer": BLUE, "group": GREEN, "none": GREY}
+
+
+def measure(
+    examples: int = 4_000,
+    seeds: tuple[int, ...] = _SEEDS,
+    batch_sizes: tuple[int, ...] = _BATCH_SIZES,
+) -> dict[str, Any]:
+    """Test accuracy after the same number of examples, by norm and batch size.
+
+    The learning rate is proportional to the batch size, as in the paper.
+    """
+    info, train, test = digits(_SIZE)
+    results = []
+    for norm in NORMS:
+        model = create_model(
+            "resnet18", num_classes=10, stem="cifar", width=8, stage_sizes=(1, 1), norm=norm
+        )
+        for batch_size in batch_sizes:
+            steps = examples // batch_size
+            scores = []
+            for seed in seeds:
+                rate = optax.cosine_decay_schedule(0.1 * batch_size / 128, steps)
+                variables, _ = fit(
+                    model,
+                    train,
+                    info,
+                    tx=optax.sgd(rate, momentum=0.9),
+                    steps=steps,
+                    batch_size=batch_size,
+                    seed=seed,
+                )
+                predict = predictor(model, variables, info)
+                scores.append(accuracy(predict, test.images, test.labels))
+            results.append(
+                {"norm": norm, "batch_size": batch_size, "test_accuracy": mean_and_spread(scores)}
+            )
+    return {"seeds": list(seeds), "examples": examples, "image_size": _SIZE, "results": results}
+
+
+def draw(numbers: dict[str, Any]) -> Figure:
+    """Accuracy over batch size, a line for each norm."""
+    with figure_style():
+        figure = Figure(figsize=(6.4, 3.6), layout="constrained")
+        axis = figure.subplots()
+        for norm, color in NORMS.items():
+            rows = [row for row in numbers["results"] if row["norm"] == norm]
+            sizes = [row["batch_size"] for row in rows]
+            means, spreads = (
+                100 * np.array([row["test_accuracy"][key] for row in rows])
+                for key in ("mean", "std")
+            )
+            label = f"{norm} norm" if norm != "none" else "no norm"
+            axis.errorbar(sizes, means, spreads, fmt="o-", color=color, capsize=3, label=label)
+        axis.set_xscale("log", base=2)
+        axis.set_xticks(sizes, sizes)
+        axis.set(xlabel="batch size", ylabel="test accuracy (%)")
+        axis.legend()
+    return figure

@@ -1,0 +1,77 @@
+"""A dense network loses a digit that is shifted; a convolutional one keeps it longer."""
+
+from typing import Any
+
+import numpy as np
+import optax
+from matplotlib.figure import Figure
+
+from cnnlab.analysis.corruptions import shift
+from cnnlab.course.figures.digits import show
+from cnnlab.course.training import accuracy, digits, fit, predictor
+from cnnlab.models import create_model
+from cnnlab.report.style import BLUE, GREEN, RED, figure_style
+
+_SHIFTS = tuple(range(-7, 8))
+_SEEDS = (0, 1, 2)
+
+NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
+    "dense network": ("mlp", {}),
+    "LeNet": ("lenet_relu", {}),
+    "ResNet, pooled globally": (
+        "resnet18",
+        {"stem": "cifar", "width": 8, "stage_sizes": (1, 1), "norm": "group"},
+    ),
+}
+_COLORS = (RED, BLUE, GREEN)
+
+
+def measure(steps: int = 300, seeds: tuple[int, ...] = _SEEDS) -> dict[str, Any]:
+    """Test accuracy of each network at each shift to the right; none has seen a shifted digit."""
+    info, train, test = digits()
+    curves = {}
+    for name, (architecture, options) in NETWORKS.items():
+        model = create_model(architecture, num_classes=10, **options)
+        curves[name] = []
+        for seed in seeds:
+            variables, _ = fit(
+                model, train, info, tx=optax.adam(2e-3), steps=steps, batch_size=64, seed=seed
+            )
+            predict = predictor(model, variables, info)
+            curves[name].append(
+                [
+                    round(accuracy(predict, shift(test.images, 0, columns), test.labels), 4)
+                    for columns in _SHIFTS
+                ]
+            )
+    return {"seeds": list(seeds), "steps": steps, "batch_size": 64, "shifts": list(_SHIFTS),
+            "accuracy": curves}  # fmt: skip
+
+
+def draw(numbers: dict[str, Any]) -> Figure:
+    """Curves over the shift, the range over seeds shaded, and a digit at some of the shifts."""
+    shifts = numbers["shifts"]
+    _, _, test = digits()
+    image = test.images[np.flatnonzero(test.labels == 3)[0]]
+    with figure_style():
+        figure = Figure(figsize=(7.6, 4.6), layout="constrained")
+        grid = figure.add_gridspec(2, 5, height_ratios=(1, 2.6))
+        for column, columns in enumerate((-6, -3, 0, 3, 6)):
+            axis = figure.add_subplot(grid[0, column])
+            show(
+                axis,
+                shift(image, 0, columns)[..., 0],
+                f"{columns:+d} pixels" if columns else "as it is",
+            )
+        axis = figure.add_subplot(grid[1, :])
+        for color, (name, runs) in zip(_COLORS, numbers["accuracy"].items(), strict=True):
+            runs = 100 * np.array(runs)
+            axis.plot(shifts, runs.mean(axis=0), "o-", color=color, markersize=4, label=name)
+            axis.fill_between(shifts, runs.min(axis=0), runs.max(axis=0), color=color, alpha=0.15)
+        axis.axhline(10, color="#999999", linestyle=":", linewidth=1)
+        axis.text(shifts[0], 11.5, "chance", fontsize=8, color="#666666")
+        axis.set(
+            xlabel="shift to the right (pixels of 28)", ylabel="test accuracy (%)", ylim=(0, 102)
+        )
+        axis.legend(loc="lower center")
+    return figure

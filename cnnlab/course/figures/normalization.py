@@ -1,0 +1,42 @@
+"""Normalization: which numbers share a mean and a variance."""
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from cnnlab.report.style import BLUE, figure_style
+
+_EXAMPLES, _CHANNELS, _POSITIONS = 4, 6, 5
+
+
+def norm_axes() -> Figure:
+    """Numbers of a batch of maps, and those that one mean of each norm is taken over.
+
+    Each block is an example: a column for each channel, a row for each position.
+    """
+    example, channel, position = np.meshgrid(
+        range(_EXAMPLES), range(_CHANNELS), range(_POSITIONS), indexing="ij"
+    )
+    shared = {
+        "batch norm": channel == 1,
+        "layer norm, at each position": (example == 1) & (position == 2),
+        "group norm, 3 groups": (example == 1) & (channel < 2),
+    }
+    with figure_style():
+        figure = Figure(figsize=(9.6, 1.3), layout="constrained")
+        for axis, (name, inside) in zip(figure.subplots(1, 3), shared.items(), strict=True):
+            for n, c, p in np.ndindex(inside.shape):
+                axis.add_patch(
+                    Rectangle(
+                        (n * (_CHANNELS + 1.5) + c, _POSITIONS - p), 1, 1,
+                        facecolor=BLUE if inside[n, c, p] else "#ececec", edgecolor="white",
+                    )
+                )  # fmt: skip
+            axis.set(xlim=(-0.5, _EXAMPLES * (_CHANNELS + 1.5)), ylim=(0.5, _POSITIONS + 1.5))
+            axis.set_aspect("equal")
+            axis.set(xticks=[], yticks=[], xlabel=f"{_EXAMPLES} examples × {_CHANNELS} channels")
+            axis.set_title(name, loc="center")
+            axis.spines[:].set_visible(False)
+            axis.grid(False)
+        figure.axes[0].set_ylabel("positions")
+    return figure

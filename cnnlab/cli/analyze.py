@@ -7,6 +7,7 @@ kinds that look into the network:
   filters               kernels of the first layer
   feature_maps          maps of the backbone, or of --layer, for one image
   statistics            activations, channels that are off, and gradients of each layer
+  receptive_field       what the backbone's maps, or --layer, see of an image, and how strongly
 
 kinds that explain images, those given or some of the split (--target names another class):
   grad_cam              where the class is seen, at the coarsest map or at --layer
@@ -126,7 +127,7 @@ def _refuse_flags(kind: str, values: flags.FlagValues) -> None:
     """Raises a `UserError` for a flag that the kind would not look at."""
     attributions = ("grad_cam", "grad_cam_plus_plus", "integrated_gradients", "occlusion")
     users = {
-        "layer": ("feature_maps", "grad_cam", "grad_cam_plus_plus"),
+        "layer": ("feature_maps", "grad_cam", "grad_cam_plus_plus", "receptive_field"),
         "target": attributions,
         "max_shift": ("shift_consistency",),
     }

@@ -6,6 +6,7 @@ from functools import partial
 from cnnlab.cli.analyses.attributions import grad_cam, integrated_gradients, occlusion
 from cnnlab.cli.analyses.examples import confusion, mistakes, pca, tsne
 from cnnlab.cli.analyses.layers import feature_maps, filters, statistics
+from cnnlab.cli.analyses.receptive_field import receptive_field
 from cnnlab.cli.analyses.request import Outcome, Request
 from cnnlab.cli.analyses.trust import calibration, robustness, shift_consistency
 
@@ -13,6 +14,7 @@ KINDS: dict[str, Callable[[Request], Outcome]] = {
     "filters": filters,
     "feature_maps": feature_maps,
     "statistics": statistics,
+    "receptive_field": receptive_field,
     "grad_cam": grad_cam,
     "grad_cam_plus_plus": partial(grad_cam, plus_plus=True),
     "integrated_gradients": integrated_gradients,
@@ -29,5 +31,5 @@ KINDS: dict[str, Callable[[Request], Outcome]] = {
 # Those that look at single images, which a user may give.
 OF_IMAGES = (
     "feature_maps", "grad_cam", "grad_cam_plus_plus", "integrated_gradients", "occlusion",
-    "shift_consistency",
+    "receptive_field", "shift_consistency",
 )  # fmt: skip

@@ -107,12 +107,23 @@ def group_labels(configs: Sequence[Config], groups: Sequence[Sequence[int]]) -> 
         chosen = fields if len(fields) <= 3 else _telling(fields)
         for place, number in enumerate(members):
             parts = [
-                f"{path.rpartition('.')[2]}={values[place]}"
+                f"{path.rpartition('.')[2]}={short(values[place])}"
                 for path, values in chosen.items()
                 if values[place] != UNSET
             ]
             labels[number] = " ".join([name, *parts])
     return labels
+
+
+def short(value: Any) -> str:
+    """A value as it fits a label: four digits of a number, and words as flags have them."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list):
+        return "(" + ", ".join(map(short, value)) + ")"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _telling(fields: Mapping[str, list[Any]]) -> dict[str, list[Any]]:

@@ -45,6 +45,8 @@ from cnnlab.report.run_record import RunRecord, find_runs, read_records
 from cnnlab.train import load_data, load_run
 from cnnlab.train.restore import Run
 
+_CLASS_ROWS = 4000  # of all tables of classes together
+
 
 def make_report(
     folders: Sequence[str | Path],
@@ -96,9 +98,7 @@ def make_report(
         "config_uris": [_config_uri(record) for record in records],
         "config_texts": [json.dumps(to_json(record.config), indent=2) for record in records],
         "insides": insides,
-        "class_tables": {
-            i: class_rows(record) for i, record in enumerate(records) if class_rows(record)
-        },
+        "class_tables": _class_tables(records),
         "data": page_data(records, groups, labels),
     }
     context |= _derived(context)
@@ -107,9 +107,7 @@ def make_report(
 
 def _derived(context: dict[str, Any]) -> dict[str, Any]:
     """What the template would otherwise have to work out."""
-    records, fields, groups = context["records"], context["fields"], context["groups"]
-    tables = list(context["class_tables"])
-    best = [i for number in context["ranked"] for i in _best_first(records, groups[number])]
+    records, fields = context["records"], context["fields"]
     environments = [e for e in context["environments"] if e]
     shared = ""
     if environments:
@@ -131,7 +129,8 @@ def _derived(context: dict[str, Any]) -> dict[str, Any]:
             run["curves"] and all(len(curve["step"]) == 1 for curve in run["curves"].values())
             for run in context["data"]["runs"]
         ),
-        "first_class_run": next((i for i in best if i in tables), None),
+        "with_confusion": sum(bool(class_rows(record)) for record in records),
+        "first_class_run": next(iter(context["class_tables"]), None),
         "shared_environment": shared,
         "color": color_of,
         "shown_value": show_value,
@@ -139,9 +138,14 @@ def _derived(context: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _best_first(records: list[RunRecord], group: dict[str, Any]) -> list[int]:
-    numbers = [i for i, record in enumerate(records) if record in group["members"]]
-    return sorted(numbers, key=lambda i: run_order(records[i]))
+def _class_tables(records: list[RunRecord]) -> dict[int, list[dict[str, Any]]]:
+    """By number of the run, those of the best first; as many as a page can hold."""
+    tables: dict[int, list[dict[str, Any]]] = {}
+    for number in sorted(range(len(records)), key=lambda i: run_order(records[i])):
+        rows = class_rows(records[number])
+        if rows and (not tables or sum(map(len, tables.values())) + len(rows) <= _CLASS_ROWS):
+            tables[number] = rows
+    return tables
 
 
 def _template() -> jinja2.Template:

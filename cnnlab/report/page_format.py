@@ -55,6 +55,8 @@ def show_value(value: Any) -> str:
         return "none"
     if isinstance(value, list):
         return ", ".join(map(show_value, value))
+    if isinstance(value, float) and len(repr(value)) > 9:
+        return f"{value:.6g}"
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

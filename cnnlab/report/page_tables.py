@@ -39,8 +39,16 @@ def rank_groups(records: list[RunRecord], groups: list[list[int]]) -> list[int]:
 def group_row(
     number: int, label: str, members: list[RunRecord], cost: Cost | None
 ) -> dict[str, Any]:
-    """What the tables say of runs that differ by their seeds alone."""
-    complete = [record for record in members if record.result is not None]
+    """What the tables say of runs that differ by their seeds alone.
+
+    Of runs with one seed too, as a trial that is trained again, the first that is complete counts:
+    the second would make the spread too small.
+    """
+    by_seed: dict[int, RunRecord] = {}
+    for record in members:
+        if record.result is not None:
+            by_seed.setdefault(record.config.seed, record)
+    complete = list(by_seed.values())
     scores = {}
     for name in complete[0].result["test"] if complete else ():
         values = [record.result["test"].get(name) for record in complete]
@@ -55,6 +63,7 @@ def group_row(
         "label": label,
         "members": members,
         "complete": len(complete),
+        "seeds": len({record.config.seed for record in members}),
         "scores": scores,
         "metric": members[0].metric,
         "cost": cost,
@@ -137,7 +146,7 @@ def result_cards(context: dict[str, Any]) -> list[dict[str, str]]:
         seen.add(place)
         mean, std = group["scores"][group["metric"]]
         metric = metric_words(group["metric"])
-        runs = f", {group['complete']} runs" if group["complete"] > 1 else ""
+        runs = f", {group['complete']} seeds" if group["complete"] > 1 else ""
         cards.append(
             {
                 "what": f"Test {metric}" if len(groups) == 1 else f"Best test {metric}",

@@ -10,6 +10,7 @@ from cnnlab.analysis.curves import (
     differing_fields,
     group_by_seed,
     group_labels,
+    short,
     spread,
 )
 from cnnlab.config import Config, apply_overrides
@@ -60,12 +61,25 @@ def test_labels_of_configs_that_differ_in_much():
     runs = [apply_overrides(Config(), {**changes, "optimizer.clip_norm": c}) for c in (1.0, 2.0)]
     runs.append(Config())
     assert group_labels(runs, [[0], [1], [2]]) == [
-        "lenet clip_norm=1.0",
-        "lenet clip_norm=2.0",
-        "lenet clip_norm=None",
+        "lenet clip_norm=1",
+        "lenet clip_norm=2",
+        "lenet clip_norm=none",
     ]
     other = apply_overrides(runs[0], {"data.name": "mnist"})
     assert group_labels([runs[0], other], [[0], [1]]) == ["lenet on digits", "lenet on mnist"]
+
+
+def test_short():
+    values = [0.18617459516, 1e-5, 3, True, None, [1.0, 0.12345], "sgd"]
+    assert list(map(short, values)) == [
+        "0.1862",
+        "1e-05",
+        "3",
+        "true",
+        "none",
+        "(1, 0.1235)",
+        "sgd",
+    ]
 
 
 def test_curve():

@@ -185,6 +185,26 @@ def test_many_configurations(tmp_path):
     assert "hsl(" in page
 
 
+def test_a_run_that_was_repeated_does_not_narrow_the_spread(tmp_path):
+    copy = shutil.copytree(trained_runs.lenet(0), tmp_path / "again")
+    runs = [trained_runs.lenet(0), copy, trained_runs.lenet(1)]
+    words = Reader(make_report(runs, pictures=0)).words
+    scores = [record.test_score for record in read_records(runs)]
+    assert scores[0] == scores[1]
+    assert f"± {100 * np.std(scores[1:], ddof=1):.2f} %" in words
+    assert "2 seeds" in words
+
+
+def test_many_classes(monkeypatch):
+    """Tables of as many runs as a page can hold, the best first."""
+    monkeypatch.setattr("cnnlab.report.page._CLASS_ROWS", 15)
+    runs = [trained_runs.lenet(0), trained_runs.lenet(1)]
+    page = make_report(runs, pictures=0)
+    assert "Of 2 runs the best 1, because of the many classes." in Reader(page).words
+    scores = [record.test_score for record in read_records(runs)]
+    assert re.findall(r'data-class-table="(\d)"', page) == [str(np.argmax(scores))]
+
+
 def test_numbers_for_people():
     assert show_score(0.98765, "accuracy") == "98.77 %"
     assert show_score(0.98765, "loss") == "0.9877"

@@ -24,6 +24,8 @@ addEventListener("message", (e) => { document.body.textContent = "RESULTS" + e.d
 FIRST = """<script>
 window.errors = [];
 addEventListener("error", (e) => errors.push(e.message));
+addEventListener("securitypolicyviolation", (e) => errors.push(e.violatedDirective + e.blockedURI));
+console.error = console.warn = (...all) => errors.push(all.join(" "));
 </script>"""
 LAST = """<script>
 const $ = (query) => document.querySelector(query);

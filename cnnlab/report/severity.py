@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 
 from cnnlab.analysis.corruptions import CORRUPTIONS
 from cnnlab.analysis.robustness import SeverityCurve
+from cnnlab.report.page_format import metric_words
 from cnnlab.report.pixels import rgb
 from cnnlab.report.style import BLUE, GREY, figure_style
 
@@ -49,7 +50,7 @@ def plot_robustness(
             axis.axhline(100 * curve.scores[0], color=GREY, linestyle="--", linewidth=1)
             axis.plot(places, 100 * curve.scores, "o-", color=BLUE)
             axis.set_xticks(places, [f"{severity:g}" for severity in curve.severities])
-            axis.set(xlim=(-0.5, count - 0.5), ylim=(0, 103), ylabel=f"{metric} (%)")
+            axis.set(xlim=(-0.5, count - 0.5), ylim=(0, 103), ylabel=f"{metric_words(metric)} (%)")
             axis.set_xlabel(CORRUPTIONS[kind].meaning, fontsize=9)
             axes["image0"].set_title(kind, loc="left")
     return figure

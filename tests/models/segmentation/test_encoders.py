@@ -28,12 +28,26 @@ def segmenter(name, encoder, encoder_options, num_classes=2, **options):
     )
 
 
-def shallow(encoder):
-    """Options that leave one block in each stage, where there is one for that."""
+# The same of encoders, so that many have maps of the same shapes: one block in each stage, narrow.
+ROWS = {
+    "mobilenet_v2": {"stages": [(2, 8, 1, 2)] * 4},
+    "mobilenet_v3": {"blocks": [(3, 8, 8, True, "HS", 2)] * 4},
+    "efficientnet": {"stages": [(2, 3, 8, 1, 2)] * 4},
+    "tf_efficientnet": {"stages": [(2, 3, 8, 1, 2)] * 4},
+    "googlenet": {"width": 0.1},
+    "alexnet": {"channels": (8,) * 5},
+    "regnet": {"widths": (8,) * 4, "group_width": 8},
+}
+SMALL = {"width": 16, "stem_width": 8, "growth_rate": 8, "depth": 8}
+
+
+def small(encoder):
     known = model_options(encoder)
+    rows = (options for family, options in ROWS.items() if encoder.startswith(family))
+    options = {name: v for name, v in SMALL.items() if type(known.get(name)) is int}
     if "stage_sizes" in known:
-        return {"stage_sizes": (1,) * len(known["stage_sizes"])}
-    return {"depth": 8} if encoder in ("resnet20", "resnet110") else {}
+        options["stage_sizes"] = (1,) * len(known["stage_sizes"])
+    return options | next(rows, {})
 
 
 def output_shapes(module, *inputs):
@@ -68,11 +82,11 @@ def test_under_every_decoder(encoder):
     for name in DECODERS:
         if why := refusal(name, encoder):
             with pytest.raises(UserError, match=why):
-                segmenter(name, encoder, shallow(encoder))
+                segmenter(name, encoder, small(encoder))
             continue
         classes = CLASSES[DECODERS.index(name) % len(CLASSES)]
         options = {"aux": True} if "aux" in model_options(name) else {}
-        model = segmenter(name, encoder, shallow(encoder), classes, **options)
+        model = segmenter(name, encoder, small(encoder), classes, **options)
         size = (1, model.min_size + 6, model.min_size + 1)
         images = jax.ShapeDtypeStruct((*size, channels), jnp.float32)
         maps = traced(model.backbone, images)

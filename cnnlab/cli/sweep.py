@@ -65,6 +65,13 @@ def define_flags(values: flags.FlagValues) -> None:
     number("repeats", None, "Runs of each trial with seeds that count up; 1 where unset.")
     number("seed", None, "Of the sampler; 0 where unset. That of the runs is --config.seed.")
     number("workers", 1, "Processes, which share the machine's processors and devices.")
+    text(
+        "population",
+        "auto",
+        "How many trials that differ only in numbers that can be traced (learning rate, decay, "
+        "dropout, augmentation, seed, ...) may be trained side by side in one program: auto, where "
+        "that is faster; off; or a number.",
+    )
     number(
         "lag",
         None,
@@ -88,6 +95,9 @@ def run(values: flags.FlagValues, overrides: dict[str, str], positional: list[st
     refuse_positional("sweep", positional)
     if values.launcher not in _LAUNCHERS:
         raise UserError(f"--launcher={values.launcher} must be one of {', '.join(_LAUNCHERS)}.")
+    from cnnlab.sweep.run import read_population
+
+    population = read_population(values.population)
     if values.workers < 1:
         raise UserError(f"--workers={values.workers} must be at least 1.")
     folder = Path(values.study or f"runs/{Path(values.config or DEFAULT_EXPERIMENT).stem}_sweep")
@@ -102,14 +112,14 @@ def run(values: flags.FlagValues, overrides: dict[str, str], positional: list[st
     spec = _asked(folder, values, overrides)
     if values.dry_run:
         return _list_trials(spec, values)
-    return _work(folder, spec, values)
+    return _work(folder, spec, values, population)
 
 
 def _asked(folder: Path, values: flags.FlagValues, overrides: dict[str, str]) -> Any:
     """The study that the flags describe; where they say nothing, it is as the folder has it."""
+    from cnnlab.sweep.description import read_description
     from cnnlab.sweep.plan import plan_config
     from cnnlab.sweep.space import read_params
-    from cnnlab.sweep.study import read_description
 
     found = read_description(folder)
     saved = found and found[0]
@@ -191,7 +201,7 @@ def _numbers(results: Any) -> dict[str, Any]:
     }
 
 
-def _work(folder: Path, spec: Any, values: flags.FlagValues) -> int:
+def _work(folder: Path, spec: Any, values: flags.FlagValues, population: int) -> int:
     from rich.console import Console
 
     from cnnlab.sweep.run import work
@@ -211,11 +221,18 @@ def _work(folder: Path, spec: Any, values: flags.FlagValues) -> int:
     if values.launcher == "slurm":
         from cnnlab.sweep.slurm import submit
 
-        jobs = submit(study, workers=values.workers, options=values.slurm)
+        jobs = submit(study, workers=values.workers, population=population, options=values.slurm)
         print(f"submitted: {', '.join(jobs)}\nnext:\n  {again} --status")
         return 0
     try:
-        results = work(study, None, workers=values.workers, report=_print, write=True)
+        results = work(
+            study,
+            None,
+            workers=values.workers,
+            population=population,
+            report=_print,
+            write=True,
+        )
     except Interrupted as stop:
         study.write_results()
         print(f"Stopped by a signal; all is saved. Go on with: {again}", file=sys.stderr)

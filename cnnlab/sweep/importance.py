@@ -9,7 +9,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 
 from cnnlab.report.study_data import Study, Trial
-from cnnlab.sweep.sampler import quiet_optuna
+from cnnlab.sweep.optuna_quiet import quiet_optuna
 
 FEWEST_TRIALS = 10  # with fewer it is often wrong: benchmarks/importance.py
 _MOST_TRIALS = 300  # the forest's time grows faster than the trials: 2 s at 200, 10 s at 600

@@ -7,7 +7,6 @@ of earlier trials (`lag`), so the study does not depend on who is faster, or die
 
 import dataclasses
 import datetime
-import enum
 import os
 import socket
 from collections.abc import Callable
@@ -17,44 +16,13 @@ import optuna
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
+from cnnlab.sweep.claim import Claim, Nothing
 from cnnlab.sweep.leases import Leases
 from cnnlab.sweep.sampler import Proposal, Sampler
 from cnnlab.sweep.space import Space, Values
 
 # A trial that kills its worker each time, for want of memory say, must not do so for ever.
 MOST_DEATHS = 5
-
-
-class Nothing(enum.Enum):
-    """Why there is no trial to take."""
-
-    YET = "earlier trials must end first"
-    LEFT = "all trials have been taken"
-
-
-@dataclasses.dataclass(frozen=True)
-class Claim:
-    """A trial that this process works on.
-
-    Attributes:
-      number: counts from 0.
-      id: in the storage.
-      values: of its hyper-parameters, by path.
-      curve: what it has reported, by step.
-      repeats: values of the repeats that are done, from the first on.
-      tests: their numbers on the test split.
-      seconds: spent on it before.
-      resumed: whether another worker had begun it.
-    """
-
-    number: int
-    id: int
-    values: Values
-    curve: dict[int, float]
-    repeats: tuple[float, ...]
-    tests: tuple[dict[str, Any], ...]
-    seconds: float
-    resumed: bool
 
 
 class Ledger:
@@ -102,60 +70,76 @@ class Ledger:
         """All trials as they stand, by number."""
         return self._storage.get_all_trials(self._study_id, deepcopy=False)
 
-    def take(
-        self,
-        most: int = 1,
-        *,
-        group: Callable[[Values], str | None] = lambda values: None,
-        consecutive: bool = False,
-    ) -> list[Claim] | Nothing:
-        """Trials to work on: an abandoned one, the lowest number first, or a new one; and others.
-
-        Args:
-          most: how many at once.
-          group: of a trial's values by path, what those must share that are taken together; None
-            takes it alone.
-          consecutive: take only numbers that follow each other. Else trials of other groups that
-            come between are put by, for whoever comes next.
-        """
+    def take(self) -> Claim | Nothing:
+        """A trial to work on: an abandoned one, the lowest number first, or a new one."""
         with self.leases.mutex():
-            trials = self.trials()
-            for trial in trials:
+            for trial in self.trials():
                 if trial.state is TrialState.RUNNING:
                     claim = self._take_up(trial)
                     if claim is not None:
-                        return [claim, *self._others(claim, most - 1, group, consecutive)]
+                        return claim
             trials = self.trials()
             proposal = self._propose(trials)
             if isinstance(proposal, Nothing):
                 return proposal
-            claim = self._begin(len(trials), proposal)
-            return [claim, *self._others(claim, most - 1, group, consecutive)]
+            return self._begin(len(trials), proposal)
 
-    def _others(
-        self,
-        first: Claim,
-        most: int,
-        group: Callable[[Values], str | None],
-        consecutive: bool,
+    def take_others(
+        self, first: Claim, most: int, group: Callable[[Values], str | None], *, consecutive: bool
     ) -> list[Claim]:
-        wanted = group(first.values) if most > 0 else None
-        if wanted is None:
-            return []
-        found: list[Claim] = []
+        """More trials, to be worked on together with one that was taken.
+
+        Args:
+          first: the lowest number of them.
+          most: how many.
+          group: of a trial's values by path, what they share; None of one that is run alone.
+          consecutive: take only numbers that follow each other. Else trials of other groups that
+            come between are put by, for whoever comes next.
+        """
+        with self.leases.mutex():
+            taken = []
+            for candidate in self._candidates(first, most, group, consecutive):
+                if isinstance(candidate, FrozenTrial):
+                    claim = self._take_up(candidate)
+                    if claim is None and consecutive:
+                        break
+                    taken += [claim] if claim else []
+                    continue
+                number, proposal, same = candidate
+                claim = self._begin(number, proposal)
+                if same:
+                    taken.append(claim)
+                else:
+                    self.release(claim)
+            return taken
+
+    def count_others(
+        self, first: Claim, most: int, group: Callable[[Values], str | None], *, consecutive: bool
+    ) -> int:
+        """How many `take_others` would take, if nobody comes before it."""
+        found = self._candidates(first, most, group, consecutive)
+        return sum(isinstance(one, FrozenTrial) or one[2] for one in found)
+
+    def _candidates(
+        self, first: Claim, most: int, group: Callable[[Values], str | None], consecutive: bool
+    ) -> list[FrozenTrial | tuple[int, Proposal, bool]]:
+        """Abandoned trials of the group, then new ones: number, proposal, whether of the group."""
+        wanted, count = group(first.values), 0
+        found: list[FrozenTrial | tuple[int, Proposal, bool]] = []
+        if wanted is None or most < 1:
+            return found
         trials = self.trials()
         for trial in trials[first.number + 1 :]:
-            claim = None
-            if len(found) < most and trial.state is TrialState.RUNNING:
-                values = self._space.by_path(self._space.restore(trial.params))
-                claim = self._take_up(trial) if group(values) == wanted else None
-            if claim is not None:
-                found.append(claim)
+            values = self._space.by_path(self._space.restore(trial.params))
+            same = trial.state is TrialState.RUNNING and group(values) == wanted
+            if count < most and same and self.leases.is_free(trial.number):
+                found.append(trial)
+                count += 1
             elif consecutive:
                 return found
         # Not further than some way, so that few others are put by.
-        for number in range(len(trials), min(self.total, first.number + 4 * most)):
-            if len(found) == most or self._sampler.needs_results(number):
+        for number in range(len(trials), min(self.total, first.number + 4 * most + 1)):
+            if count == most or self._sampler.needs_results(number):
                 break
             proposal = self._sampler.propose(number, ())
             if proposal is None:
@@ -163,11 +147,10 @@ class Ledger:
             same = group(self._space.by_path(proposal.values)) == wanted
             if consecutive and not same:
                 break
-            claim = self._begin(number, proposal)
-            if same:
-                found.append(claim)
-            else:
-                self.release(claim)
+            found.append((number, proposal, same))
+            count += same
+        while found and isinstance(found[-1], tuple) and not found[-1][2]:
+            found.pop()
         return found
 
     def _take_up(self, trial: FrozenTrial) -> Claim | None:

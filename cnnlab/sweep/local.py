@@ -27,7 +27,11 @@ _MOST_CRASHES, _MOST_KILLS = 4, 20
 
 
 def work_here(
-    study: Study, function: FunctionObjective | None, *, ended: Callable[[], None]
+    study: Study,
+    function: FunctionObjective | None,
+    *,
+    population: int,
+    ended: Callable[[], None],
 ) -> None:
     """Works on a study in this process until all its trials have ended, others' included.
 
@@ -35,7 +39,8 @@ def work_here(
       Interrupted: a signal; the trial is saved and put back.
       UserError: the disk is full, or the study's storage is gone.
     """
-    worker = study.worker(function or study.objective(), ended=ended)
+    objective = function or study.objective()
+    worker = study.worker(objective, population=population, ended=ended)
     with StopRequests() as stop:
         while True:
             worker.work()
@@ -52,6 +57,7 @@ def work_in_processes(
     function: FunctionObjective | None,
     *,
     workers: int,
+    population: int,
     ended: Callable[[], None],
 ) -> None:
     """Works on a study in several processes until all its trials have ended.
@@ -64,13 +70,14 @@ def work_in_processes(
       function: what its trials compute, which the processes must be able to import; None where it
         has a config.
       workers: how many at a time.
+      population: see `Worker`.
       ended: called when trials may have ended.
 
     Raises:
       Interrupted: a signal; the workers have saved and put back their trials.
       UserError: workers die one after the other before they have done anything.
     """
-    crew = _Crew(study, function, workers)
+    crew = _Crew(study, function, workers, population)
     with StopRequests() as stop:
         try:
             while not study.ledger.is_over():
@@ -87,8 +94,11 @@ def work_in_processes(
 class _Crew:
     """The processes."""
 
-    def __init__(self, study: Study, function: FunctionObjective | None, workers: int):
-        self._study, self._function, self._workers = study, function, workers
+    def __init__(
+        self, study: Study, function: FunctionObjective | None, workers: int, population: int
+    ):
+        self._study, self._function = study, function
+        self._workers, self._population = workers, population
         self._processes: dict[int, SpawnProcess] = {}  # by place
         self._crashes = 0
         self._seen: Any = None
@@ -123,9 +133,11 @@ class _Crew:
     def _start(self, place: int) -> SpawnProcess:
         study = self._study
         name = f"worker-{socket.gethostname()}-{place}"
-        arguments = (study.folder, study.storage_url, self._function, self._log / f"{name}.log")
         process = multiprocessing.get_context("spawn").Process(
-            target=_worker_process, args=arguments, name=name
+            target=_worker_process,
+            args=(study.folder, study.storage_url, self._function, self._log / f"{name}.log"),
+            kwargs={"population": self._population, "workers": self._workers},
+            name=name,
         )
         with _environment(worker_environment(place, self._workers)):
             try:
@@ -159,9 +171,13 @@ class _Crew:
 
 
 def _worker_process(
-    folder: Path, storage_url: str | None, function: FunctionObjective | None, log: Path
+    folder: Path,
+    storage_url: str | None,
+    function: FunctionObjective | None,
+    log: Path,
+    **options: Any,
 ) -> None:
-    """The life of a worker process."""
+    """The life of a worker process; options are those of `Worker`."""
     with log.open("a") as stream:
         os.dup2(stream.fileno(), sys.stdout.fileno())
         os.dup2(stream.fileno(), sys.stderr.fileno())
@@ -170,7 +186,7 @@ def _worker_process(
         try:
             study = open_study(folder, None, storage_url=storage_url, trials=None)
             if stop.signum is None:
-                study.worker(function or study.objective()).work()
+                study.worker(function or study.objective(), **options).work()
         except Interrupted:
             pass
         except UserError as error:

@@ -1,20 +1,14 @@
-"""What a trial computes: a run of the config with other fields, or any function of parameters."""
+"""What a trial computes: any function of its hyper-parameters; see also `ConfigObjective`."""
 
-import contextlib
 import dataclasses
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from cnnlab import classical, train
-from cnnlab.config import Config, apply_overrides, to_json
 from cnnlab.errors import UserError
 from cnnlab.sweep.space import Values
-from cnnlab.train.display import PlainDisplay
-from cnnlab.train.records import read_rows
 from cnnlab.train.watch import Pruned
-from cnnlab.train.workdir import Workdir
 
 Function = Callable[..., float]
 Tell = Callable[[int, float], bool]
@@ -22,7 +16,7 @@ Tell = Callable[[int, float], bool]
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """Of one repeat.
+    """Of one repeat of a trial.
 
     Attributes:
       value: what the study is about.
@@ -33,85 +27,41 @@ class Outcome:
     test: dict[str, float | None] = dataclasses.field(default_factory=dict)
 
 
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """One repeat of a trial, to be computed or gone on with.
+
+    Attributes:
+      values: of the hyper-parameters, by path.
+      repeat: counts from 0; each has its own seed.
+      workdir: folder of this repeat; None for objectives that need none.
+      tell: to be called with step and value on the way; where it returns True, the trial is ended
+        with `Pruned`.
+    """
+
+    values: Values
+    repeat: int
+    workdir: Path | None
+    tell: Tell
+
+
 class Objective(Protocol):
     """What the trials of a study compute."""
 
     def describe(self) -> dict[str, Any]:
         """What it is, as JSON: two studies whose descriptions differ are not one."""
 
-    def run(self, values: Values, repeat: int, workdir: Path | None, tell: Tell) -> Outcome:
-        """Computes one repeat of a trial, or goes on with it.
+    def run(self, job: Job) -> Outcome:
+        """Computes one repeat; raises what ends it."""
 
-        Args:
-          values: of the hyper-parameters, by path.
-          repeat: counts from 0; each has its own seed.
-          workdir: folder of this repeat.
-          tell: to be called with step and value on the way; where it returns True, the trial is
-            ended with `Pruned`.
-        """
+    def group(self, values: Values) -> str | None:
+        """What those trials share that may be computed side by side; None of one that may not."""
 
+    def side_by_side(self, values: Values, members: int) -> bool:
+        """Whether so many of that group are computed faster side by side."""
 
-class ConfigObjective:
-    """Trains a config with some fields changed; the metric on the validation split is the value.
-
-    It is that of the best checkpoint, the one whose weights are kept for the test split. Every
-    repeat is an ordinary run in its folder; what the run has to say goes to a file beside it.
-
-    Attributes:
-      config: the experiment.
-      metric: that is reported and returned.
-    """
-
-    def __init__(self, config: Config, metric: str, mode: str):
-        """Takes an experiment; `mode` is `max` where larger values of the metric are better."""
-        self.config, self.metric, self._mode = config, metric, mode
-
-    def describe(self) -> dict[str, Any]:
-        """See `Objective.describe`."""
-        return {"config": to_json(self.config)}
-
-    def trial_config(self, values: Values, repeat: int) -> Config:
-        """The config of a repeat: seeds count up from that of the trial."""
-        config = apply_overrides(self.config, values)
-        return dataclasses.replace(config, seed=config.seed + repeat)
-
-    def run(self, values: Values, repeat: int, workdir: Path | None, tell: Tell) -> Outcome:
-        """See `Objective.run`."""
-        config = self.trial_config(values, repeat)
-        workdir.parent.mkdir(parents=True, exist_ok=True)
-        with log_file(workdir).open("a") as log, contextlib.redirect_stdout(log):
-            if config.model.name in classical.BASELINES:
-                classical.fit(config, workdir, display=PlainDisplay())
-            else:
-                train.fit(
-                    config,
-                    workdir,
-                    display=PlainDisplay(),
-                    watch=lambda step, numbers: tell(step, numbers[self.metric]),
-                )
-        return self.outcome(workdir)
-
-    def outcome(self, workdir: Path) -> Outcome:
-        """Of a run that is complete.
-
-        Raises:
-          UserError: the metric was never finite.
-        """
-        folder = Workdir(workdir)
-        rows = [row for row in read_rows(folder.metrics) if row["split"] == "validation"]
-        values = [row[self.metric] for row in rows if row.get(self.metric) is not None]
-        if not values:
-            raise UserError(f"The validation {self.metric} was never finite.")
-        best = max(values) if self._mode == "max" else min(values)
-        return Outcome(best, folder.result()["test"])
-
-    @staticmethod
-    def progress(workdir: Path) -> int:
-        """How far a repeat has come for good: the step of its latest checkpoint."""
-        checkpoints = workdir / "checkpoints"
-        if not checkpoints.is_dir():
-            return 0
-        return max((int(p.name) for p in checkpoints.iterdir() if p.name.isdigit()), default=0)
+    def run_group(self, jobs: Sequence[Job]) -> list[Outcome | Exception]:
+        """Computes jobs of one group side by side; of each, its outcome or what ended it."""
 
 
 class FunctionObjective:
@@ -134,14 +84,14 @@ class FunctionObjective:
         name = getattr(self.function, "__qualname__", type(self.function).__qualname__)
         return {"function": name}
 
-    def run(self, values: Values, repeat: int, workdir: Path | None, tell: Tell) -> Outcome:
+    def run(self, job: Job) -> Outcome:
         """See `Objective.run`."""
-        params = dict(values)
+        params = dict(job.values)
         if self._seed is not None:
-            params["seed"] = self._seed + repeat
+            params["seed"] = self._seed + job.repeat
 
         def report(step: int, value: float) -> None:
-            if tell(step, float(value)):
+            if job.tell(step, float(value)):
                 raise Pruned(step)
 
         arguments = (params, report) if self._reports else (params,)
@@ -149,6 +99,17 @@ class FunctionObjective:
         if value != value:
             raise UserError("The function returned nan.")
         return Outcome(value)
+
+    def group(self, values: Values) -> None:
+        """See `Objective.group`: a function is called for one trial at a time."""
+
+    def side_by_side(self, values: Values, members: int) -> bool:
+        """See `Objective.side_by_side`."""
+        return False
+
+    def run_group(self, jobs: Sequence[Job]) -> list[Outcome | Exception]:
+        """See `Objective.run_group`."""
+        raise NotImplementedError
 
 
 def trial_folder(folder: Path, number: int) -> Path:
@@ -160,8 +121,3 @@ def repeat_folder(folder: Path, number: int, repeat: int, repeats: int) -> Path:
     """Where a repeat of a trial lies: the trial's folder, or one in it where there are several."""
     trial = trial_folder(folder, number)
     return trial if repeats == 1 else trial / f"repeat{repeat}"
-
-
-def log_file(workdir: Path) -> Path:
-    """Where the lines go that a run prints."""
-    return workdir.with_name(f"{workdir.name}.log")

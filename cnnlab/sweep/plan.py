@@ -7,8 +7,9 @@ from typing import Any
 from cnnlab.classical import BASELINES
 from cnnlab.config import Config, to_json
 from cnnlab.errors import UserError
+from cnnlab.sweep.config_objective import ConfigObjective
 from cnnlab.sweep.config_space import config_space
-from cnnlab.sweep.objective import ConfigObjective, FunctionObjective
+from cnnlab.sweep.objective import FunctionObjective
 from cnnlab.sweep.param import Param
 from cnnlab.sweep.sampler import RandomSampler
 from cnnlab.sweep.space import Space
@@ -110,7 +111,7 @@ def _probe(config: Config, space: Space, seed: int) -> tuple[str, str, int]:
         if proposal is None:
             break
         try:
-            return _probe_one(objective.trial_config(space.by_path(proposal.values), 0))
+            return _probe_one(objective.trial_config(space.by_path(proposal.values)))
         except UserError as error:
             first = first or error
     raise first

@@ -1,11 +1,13 @@
 """Judges a trial while it runs: passes on what it reports, and ends it early."""
 
 import time
+from collections.abc import Set
 
 from optuna.trial import FrozenTrial
 
 from cnnlab.errors import UserError
-from cnnlab.sweep.ledger import Claim, Ledger
+from cnnlab.sweep.claim import Claim
+from cnnlab.sweep.ledger import Ledger
 from cnnlab.sweep.pruner import Curve, Pruner
 from cnnlab.train.interrupts import StopRequests
 
@@ -25,7 +27,14 @@ class Referee:
     """
 
     def __init__(
-        self, ledger: Ledger, pruner: Pruner, claim: Claim, *, sign: int, stop: StopRequests
+        self,
+        ledger: Ledger,
+        pruner: Pruner,
+        claim: Claim,
+        *,
+        sign: int,
+        stop: StopRequests,
+        beside: Set[int] = frozenset(),
     ):
         """Builds the referee.
 
@@ -35,10 +44,12 @@ class Referee:
           claim: the trial.
           sign: 1 where larger values are better, -1 where smaller ones are.
           stop: tells of signals to this process.
+          beside: numbers of trials that are computed in step with this one, the lower ones first:
+            one that has not come as far when this one asks has ended.
         """
         self.ended: str | None = None
         self._ledger, self._pruner, self._claim = ledger, pruner, claim
-        self._sign, self._stop = sign, stop
+        self._sign, self._stop, self._beside = sign, stop, beside
         self._curve = dict(claim.curve)
 
     def report(self, step: int, value: float) -> bool:
@@ -93,7 +104,7 @@ class Referee:
                 seen = [trial for trial in trials if trial.number != number]
                 break
             seen = trials[: max(number - lag + 1, 0)]
-            late = [trial for trial in seen if _is_late(trial, count)]
+            late = [t for t in seen if _is_late(t, count) and t.number not in self._beside]
             if not late:
                 break
             if set(self._ledger.abandoned(late)):

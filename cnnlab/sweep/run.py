@@ -7,11 +7,14 @@ from typing import Any
 from cnnlab.config import Config
 from cnnlab.errors import UserError
 from cnnlab.report.study_data import Study as Results
+from cnnlab.sweep.description import read_description
 from cnnlab.sweep.local import work_here, work_in_processes
 from cnnlab.sweep.objective import FunctionObjective
 from cnnlab.sweep.plan import Params, plan_config, plan_function
-from cnnlab.sweep.study import Study, open_study, read_description
+from cnnlab.sweep.study import Study, open_study
 from cnnlab.sweep.teller import Teller
+
+_POPULATION = 64  # beyond, a step of a small network takes an accelerator longer, too
 
 
 def run(
@@ -27,6 +30,7 @@ def run(
     repeats: int = 1,
     seed: int = 0,
     workers: int = 1,
+    population: int | str = "auto",
     lag: int | str | None = "workers",
     storage: str | None = None,
     report: Callable[[str], None] | None = None,
@@ -52,6 +56,8 @@ def run(
       repeats: each trial is run with as many seeds, and its value is their mean.
       seed: of the sampler.
       workers: processes; with more than one, a function must be importable.
+      population: how many trials that differ only in numbers that can be traced may be trained side
+        by side in one program, where that is faster; `"auto"` for as many as are of use, `"off"`.
       lag: trial n depends on trials up to n - lag only, so that the study does not depend on which
         worker is faster; `"workers"` takes their number, None what is known at the moment.
       storage: `postgresql://...` to share the study with other machines.
@@ -82,7 +88,13 @@ def run(
         function = FunctionObjective(objective, seed=seed if repeats > 1 else None)
         spec = plan_function(function, space, constraints, direction=direction, **options)
     study = open_study(folder, spec, storage_url=storage, trials=trials)
-    return work(study, function, workers=workers, report=report or _ignore)
+    return work(
+        study,
+        function,
+        workers=workers,
+        population=read_population(population),
+        report=report or _ignore,
+    )
 
 
 def work(
@@ -90,6 +102,7 @@ def work(
     function: FunctionObjective | None,
     *,
     workers: int,
+    population: int,
     report: Callable[[str], None],
     write: bool = False,
 ) -> Results:
@@ -99,6 +112,7 @@ def work(
       study: to work on.
       function: what its trials compute; None where it has a config.
       workers: processes; a single worker is this process.
+      population: see `Worker`.
       report: is told a line of each trial that ends.
       write: also write the study's table, pictures and page now and then; not at the end.
 
@@ -110,10 +124,22 @@ def work(
         report(waiting)
     teller = Teller(study, report, write=write)
     if workers == 1:
-        work_here(study, function, ended=teller.tell)
+        work_here(study, function, population=population, ended=teller.tell)
     else:
-        work_in_processes(study, function, workers=workers, ended=teller.tell)
+        work_in_processes(
+            study, function, workers=workers, population=population, ended=teller.tell
+        )
     return study.results()
+
+
+def read_population(text: int | str) -> int:
+    """How many runs side by side `auto`, `off` or a number mean."""
+    words = {"auto": _POPULATION, "off": 1}
+    if text in words:
+        return words[text]
+    if str(text).isdecimal() and int(text) > 0:
+        return int(text)
+    raise UserError(f"population={text} must be auto, off, or a number of at least 1.")
 
 
 def _ignore(line: str) -> None:

@@ -10,7 +10,12 @@ from cnnlab.train.interrupts import Interrupted
 
 
 def submit(
-    study: Study, *, workers: int, options: Sequence[str] = (), cluster: str = "slurm"
+    study: Study,
+    *,
+    workers: int,
+    population: int = 1,
+    options: Sequence[str] = (),
+    cluster: str = "slurm",
 ) -> list[str]:
     """Submits workers for a study, and returns at once.
 
@@ -20,6 +25,7 @@ def submit(
     Args:
       study: in a folder that the nodes share.
       workers: how many jobs.
+      population: see `Worker`.
       options: `NAME=VALUE`, as submitit's `update_parameters` takes them.
       cluster: `slurm`, or `local` for processes of this machine.
 
@@ -37,7 +43,8 @@ def submit(
         executor = submitit.AutoExecutor(folder=study.folder / "logs", cluster=cluster)
         executor.update_parameters(name=f"sweep-{study.name}", **_parameters(options))
         with executor.batch():
-            work = _Work(study.folder.resolve(), study.storage_url)
+            shared = {"population": population, "workers": workers}
+            work = _Work(study.folder.resolve(), study.storage_url, shared)
             jobs = [executor.submit(work) for _ in range(workers)]
     except (NameError, ValueError, RuntimeError, submitit.core.utils.FailedJobError) as error:
         raise UserError(f"--launcher=slurm: {str(error).splitlines()[0]}") from error
@@ -47,13 +54,13 @@ def submit(
 class _Work:
     """The life of a job; submitit asks for `checkpoint` when Slurm is about to end it."""
 
-    def __init__(self, folder: Path, storage_url: str | None):
-        self._folder, self._storage_url = folder, storage_url
+    def __init__(self, folder: Path, storage_url: str | None, options: dict[str, int]):
+        self._folder, self._storage_url, self._options = folder, storage_url, options
 
     def __call__(self) -> None:
         study = open_study(self._folder, None, storage_url=self._storage_url, trials=None)
         try:
-            study.worker(study.objective()).work()
+            study.worker(study.objective(), **self._options).work()
         except Interrupted:
             print("Stopped by a signal; all is saved.")
 

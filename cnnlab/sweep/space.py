@@ -7,7 +7,8 @@ from typing import Any
 
 from cnnlab.errors import UserError
 from cnnlab.sweep.expression import UNSET, Expression, Lookup
-from cnnlab.sweep.param import Choice, Param, parse_param
+from cnnlab.sweep.param import Choice, Param
+from cnnlab.sweep.param_text import parse_param
 
 # Spaces that are listed as a whole: to be gone through, or drawn from without repetition.
 MOST_LISTED = 100_000

@@ -6,9 +6,10 @@ from typing import Any
 from cnnlab.config import differences, from_json
 from cnnlab.errors import UserError
 from cnnlab.sweep.config_space import config_fields
-from cnnlab.sweep.param import parse_param
+from cnnlab.sweep.param_text import parse_param
 from cnnlab.sweep.pruner import Pruner, make_pruner
-from cnnlab.sweep.sampler import Sampler, make_sampler
+from cnnlab.sweep.sampler import Sampler
+from cnnlab.sweep.samplers import make_sampler
 from cnnlab.sweep.space import Space, Values
 
 

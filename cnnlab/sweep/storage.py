@@ -10,7 +10,7 @@ from optuna.study import StudyDirection
 
 from cnnlab.errors import UserError
 from cnnlab.sweep.leases import FileLeases, Leases, PostgresLeases, file_leases
-from cnnlab.sweep.sampler import quiet_optuna
+from cnnlab.sweep.optuna_quiet import quiet_optuna
 
 JOURNAL = "journal.log"
 LOCKS = "locks"

@@ -11,7 +11,6 @@ logs/        what worker processes had to say
 """
 
 import contextlib
-import json
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +20,16 @@ from optuna.storages import BaseStorage, InMemoryStorage
 from cnnlab.config import from_json
 from cnnlab.errors import UserError
 from cnnlab.report.study_data import Study as Results
+from cnnlab.sweep.config_objective import ConfigObjective
+from cnnlab.sweep.description import FILE, check_same, read_description, write_description
 from cnnlab.sweep.leases import Leases, SoleLeases
 from cnnlab.sweep.ledger import Ledger
-from cnnlab.sweep.objective import ConfigObjective, Objective, repeat_folder, trial_folder
+from cnnlab.sweep.objective import Objective, repeat_folder, trial_folder
+from cnnlab.sweep.optuna_quiet import quiet_optuna
 from cnnlab.sweep.reading import read_study
-from cnnlab.sweep.sampler import quiet_optuna
 from cnnlab.sweep.spec import Spec
 from cnnlab.sweep.storage import find_study, open_storage, without_password
 from cnnlab.sweep.worker import Worker
-
-_FILE = "study.json"
 
 
 class Study:
@@ -196,7 +195,7 @@ def open_study(
     saved = read_description(folder)
     if saved is None and spec is None:
         raise UserError(
-            f"There is no study in {folder} (no {_FILE}): start one with --param=PATH=RANGE."
+            f"There is no study in {folder} (no {FILE}): start one with --param=PATH=RANGE."
         )
     if saved is not None:
         if spec is not None:
@@ -216,41 +215,15 @@ def open_study(
     _make(folder)
     study = Study(folder, spec, storage, leases, storage_url=storage_url, trials=trials)
     if saved is None:
-        tree = spec.to_json() | {"storage": without_password(storage_url)}
-        temporary = folder / f".{_FILE}.tmp"
-        temporary.write_text(json.dumps(tree, indent=2) + "\n")
-        temporary.replace(folder / _FILE)
+        write_description(folder, spec, storage_url)
     return study
-
-
-def read_description(folder: Path) -> tuple[Spec, str | None] | None:
-    """What the study in a folder is, and where its trials are; None if there is no study."""
-    path = folder / _FILE
-    if not path.is_file():
-        return None
-    try:
-        tree = json.loads(path.read_text())
-        return Spec.from_json(tree), tree.get("storage")
-    except (json.JSONDecodeError, UserError) as error:
-        raise UserError(f"{path} is damaged: {error}") from error
-
-
-def check_same(saved: Spec, asked: Spec, where: str) -> None:
-    """Raises a `UserError` that shows in what the study asked for contradicts the saved one."""
-    different = saved.differences(asked)
-    if different:
-        lines = "\n  ".join(different)
-        raise UserError(
-            f"{where} holds another study (saved -> asked):\n  {lines}\n"
-            "Choose another --study, or leave these flags out to go on with that study."
-        )
 
 
 def _make(folder: Path) -> None:
     try:
         (folder / "trials").mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(FileNotFoundError):
-            (folder / f".{_FILE}.tmp").unlink()
+            (folder / f".{FILE}.tmp").unlink()
     except OSError as error:
         raise UserError(f"--study={folder} cannot be made: {error.strerror}.") from error
 

@@ -1,4 +1,7 @@
-"""Takes trials of a study one after the other, until there is none left or a signal arrives."""
+"""Takes trials of a study, until there is none left or a signal arrives.
+
+One after the other; or several together, where those are computed faster side by side.
+"""
 
 import errno
 import os
@@ -11,8 +14,9 @@ from pathlib import Path
 from optuna.trial import TrialState
 
 from cnnlab.errors import UserError
-from cnnlab.sweep.ledger import Claim, Ledger, Nothing
-from cnnlab.sweep.objective import Objective, repeat_folder, trial_folder
+from cnnlab.sweep.claim import Claim, Nothing
+from cnnlab.sweep.ledger import Ledger
+from cnnlab.sweep.objective import Job, Objective, Outcome, repeat_folder, trial_folder
 from cnnlab.sweep.pruner import Pruner
 from cnnlab.sweep.referee import LostStudyError, Referee
 from cnnlab.train.interrupts import Interrupted, StopRequests
@@ -20,6 +24,8 @@ from cnnlab.train.watch import Pruned
 
 _PAUSE = 0.2  # seconds between two looks for a trial
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+
+Result = float | BaseException  # the mean over the repeats, or what ended the trial
 
 
 class Worker:
@@ -34,6 +40,8 @@ class Worker:
         sign: int,
         repeats: int = 1,
         folder: Path | None = None,
+        population: int = 1,
+        workers: int = 1,
         ended: Callable[[], None] = lambda: None,
     ):
         """Builds a worker.
@@ -46,10 +54,13 @@ class Worker:
           repeats: of each trial, with seeds that count up. The value is their mean. The first one
             is what the pruner sees.
           folder: of the study; None for objectives that need none.
+          population: how many runs may be computed side by side.
+          workers: how many there are, who share the trials.
           ended: called after each trial.
         """
         self._ledger, self._objective, self._pruner = ledger, objective, pruner
         self._sign, self._repeats, self._folder, self._ended = sign, repeats, folder, ended
+        self._population, self._workers = population, workers
 
     def work(self) -> None:
         """Works until all trials have been taken.
@@ -60,13 +71,17 @@ class Worker:
         """
         with StopRequests() as stop:
             while stop.signum is None:
-                claims = self._ledger.take()
-                if claims is Nothing.LEFT:
+                claim = self._ledger.take()
+                if claim is Nothing.LEFT:
                     return
-                if claims is Nothing.YET:
+                if claim is Nothing.YET:
                     time.sleep(_PAUSE)
                     continue
-                self._run(claims[0], stop)
+                together = self._together(claim)
+                if together:
+                    self._run_together(together, stop)
+                else:
+                    self._run(claim, stop)
                 self._ended()
             raise Interrupted(stop.signum, 0)
 
@@ -77,14 +92,95 @@ class Worker:
         try:
             if referee.decide():
                 raise Pruned(max(claim.curve, default=0))
-            result: float | BaseException = self._repeat(claim, referee)
+            result: Result = self._repeat(claim, referee)
         except (Exception, KeyboardInterrupt) as error:
             result = error
         self._record(claim, referee, result, time.monotonic() - began)
 
-    def _record(
-        self, claim: Claim, referee: Referee, result: float | BaseException, seconds: float
-    ) -> None:
+    def _repeat(self, claim: Claim, referee: Referee) -> float:
+        """Computes the repeats that are not done yet; returns the mean of all."""
+        done, tests = list(claim.repeats), list(claim.tests)
+        for job in self._jobs(claim, referee):
+            try:
+                outcome = self._objective.run(job)
+            except UserError as error:
+                if job.repeat == 0:
+                    raise
+                raise _of_repeat(job.repeat, error) from error
+            done.append(outcome.value)
+            tests.append(outcome.test)
+            self._ledger.note(claim, repeats=done, tests=tests)
+        return statistics.fmean(done)
+
+    def _jobs(self, claim: Claim, referee: Referee) -> list[Job]:
+        """The repeats that are not done yet."""
+        jobs = []
+        for repeat in range(len(claim.repeats), self._repeats):
+            workdir = None
+            if self._folder is not None:
+                workdir = repeat_folder(self._folder, claim.number, repeat, self._repeats)
+            tell = referee.report if repeat == 0 else referee.hear
+            jobs.append(Job(claim.values, repeat, workdir, tell))
+        return jobs
+
+    def _together(self, claim: Claim) -> list[Claim]:
+        """Takes the trials to be computed side by side with this one; none: it is run alone."""
+        waiting = 1 + self._ledger.to_take()
+        most = min(self._population // self._repeats, -(-waiting // self._workers))
+        if self._population < 2 or self._objective.group(claim.values) is None:
+            return []
+        options = {"most": most - 1, "group": self._objective.group,
+                   "consecutive": self._pruner.name != "none"}  # fmt: skip
+        members = (1 + self._ledger.count_others(claim, **options)) * self._repeats
+        if members < 2 or not self._objective.side_by_side(claim.values, members):
+            return []
+        return [claim, *self._ledger.take_others(claim, **options)]
+
+    def _run_together(self, claims: list[Claim], stop: StopRequests) -> None:
+        """As `_run` for several trials side by side."""
+        numbers = {claim.number for claim in claims}
+        jobs: list[Job] = []
+        places: list[tuple[Claim, Referee, list[Job]]] = []
+        began = time.monotonic()
+        for claim in claims:
+            referee = Referee(
+                self._ledger, self._pruner, claim, sign=self._sign, stop=stop, beside=numbers
+            )
+            if referee.decide():
+                self._record(claim, referee, Pruned(max(claim.curve, default=0)), 0.0)
+            else:
+                places.append((claim, referee, self._jobs(claim, referee)))
+                jobs += places[-1][2]
+        try:
+            found: list[Outcome | BaseException] = list(self._objective.run_group(jobs))
+        except (Exception, KeyboardInterrupt) as error:
+            if _is_out_of_memory(error):
+                for claim, _, _ in places:
+                    self._run(claim, stop)
+                return
+            found = [error] * len(jobs)
+        outcomes = iter(found)
+        seconds = (time.monotonic() - began) / max(len(places), 1)
+        to_raise = None
+        for claim, referee, own in places:
+            result = self._combine(claim, [(job.repeat, next(outcomes)) for job in own])
+            try:
+                self._record(claim, referee, result, seconds)
+            except (Exception, KeyboardInterrupt) as error:
+                to_raise = error  # when the others have been recorded or put back
+        if to_raise is not None:
+            raise to_raise
+
+    def _combine(self, claim: Claim, found: list[tuple[int, Outcome | BaseException]]) -> Result:
+        for repeat, outcome in found:
+            if isinstance(outcome, BaseException):
+                return _of_repeat(repeat, outcome)
+        done = [*claim.repeats, *(outcome.value for _, outcome in found)]
+        tests = [*claim.tests, *(outcome.test for _, outcome in found)]
+        self._ledger.note(claim, repeats=done, tests=tests)
+        return statistics.fmean(done)
+
+    def _record(self, claim: Claim, referee: Referee, result: Result, seconds: float) -> None:
         """Ends a trial or puts it back; raises what concerns all trials."""
         seconds = round(claim.seconds + seconds, 3)
         match result:
@@ -108,25 +204,6 @@ class Worker:
             case _:
                 self._ledger.finish(claim, TrialState.COMPLETE, value=result, seconds=seconds)
 
-    def _repeat(self, claim: Claim, referee: Referee) -> float:
-        """Computes the repeats that are not done yet; returns the mean of all."""
-        done, tests = list(claim.repeats), list(claim.tests)
-        for repeat in range(len(done), self._repeats):
-            workdir = None
-            if self._folder is not None:
-                workdir = repeat_folder(self._folder, claim.number, repeat, self._repeats)
-            tell = referee.report if repeat == 0 else referee.hear
-            try:
-                outcome = self._objective.run(claim.values, repeat, workdir, tell)
-            except UserError as error:
-                if repeat:
-                    raise type(error)(f"In repeat {repeat}: {error}") from error
-                raise
-            done.append(outcome.value)
-            tests.append(outcome.test)
-            self._ledger.note(claim, repeats=done, tests=tests)
-        return statistics.fmean(done)
-
     def _keep_traceback(self, claim: Claim, error: BaseException) -> None:
         """For errors that are nobody's wish: the place in the code, beside the trial."""
         if self._folder is not None and not isinstance(error, UserError):
@@ -135,18 +212,32 @@ class Worker:
             (folder / "error.txt").write_text("".join(traceback.format_exception(error)))
 
 
+def _of_repeat(repeat: int, error: BaseException) -> BaseException:
+    """A mistake that says in which repeat it was; other errors as they are."""
+    if repeat and isinstance(error, UserError):
+        return type(error)(f"In repeat {repeat}: {error}")
+    return error
+
+
 def reason_of(error: BaseException) -> str:
     """Why a trial failed, in one line."""
     text = (str(error).strip() or type(error).__name__).splitlines()[0]
-    if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
+    if _is_out_of_memory(error):
         return f"out of memory: {text}"
     return text if isinstance(error, UserError) else f"{type(error).__name__}: {text}"
 
 
+def _is_out_of_memory(error: BaseException) -> bool:
+    """Whether this machine or its device had not enough memory."""
+    return isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error)
+
+
 def _is_full_disk(error: BaseException | None) -> bool:
     """Whether no trial can go on, this one as little as the next."""
-    while error is not None:
+    seen = []
+    while error is not None and error not in seen:
         if getattr(error, "errno", None) in _FULL or os.strerror(errno.ENOSPC) in str(error):
             return True
+        seen.append(error)
         error = error.__cause__ or error.__context__
     return False

@@ -8,8 +8,8 @@ import optuna
 import pytest
 
 from cnnlab.errors import UserError
+from cnnlab.sweep.optuna_quiet import quiet_optuna
 from cnnlab.sweep.pruner import make_pruner
-from cnnlab.sweep.sampler import quiet_optuna
 
 
 def test_asha_by_hand():

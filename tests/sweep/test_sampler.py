@@ -7,7 +7,7 @@ import pytest
 from optuna.trial import TrialState
 
 from cnnlab.errors import UserError
-from cnnlab.sweep.sampler import make_sampler
+from cnnlab.sweep.samplers import make_sampler
 from cnnlab.sweep.space import Space
 
 MIXED = Space(

@@ -10,7 +10,7 @@ from cnnlab.errors import UserError
 from cnnlab.sweep import param
 from cnnlab.sweep.config_space import config_space
 from cnnlab.sweep.expression import UNSET, Expression
-from cnnlab.sweep.param import parse_param
+from cnnlab.sweep.param_text import parse_param
 from cnnlab.sweep.space import Space, read_params
 
 CONFIG = load_experiment("lenet_digits")

@@ -102,6 +102,7 @@ def test_another_study_in_the_folder(tmp_path):
         ({"workers": 0}, "workers=0 must be at least 1"),
         ({"workers": 2}, "needs a folder"),
         ({"repeats": 0}, "repeats=0 must be at least 1"),
+        ({"population": "many"}, "population=many must be auto, off, or a number"),
         ({"lag": 0}, "lag=0 must be at least 1"),
         ({"direction": "up"}, "direction='up' must be"),
         ({"space": {}}, "The space is empty"),

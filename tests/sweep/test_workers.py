@@ -15,7 +15,8 @@ from optuna.trial import TrialState
 from cnnlab import sweep
 from cnnlab.config import apply_overrides
 from cnnlab.errors import UserError
-from cnnlab.sweep.ledger import MOST_DEATHS, Nothing
+from cnnlab.sweep.claim import Nothing
+from cnnlab.sweep.ledger import MOST_DEATHS
 from cnnlab.sweep.shares import worker_environment
 from cnnlab.sweep.study import open_study
 from cnnlab.train import Interrupted
@@ -115,7 +116,7 @@ def test_killed_workers_of_real_runs(tiny_config, tmp_path):
          "log_every_steps": 50, "optimizer.ema_decay": 0.9},
     )  # fmt: skip
     space = {"optimizer.learning_rate": [0.01, 0.03, 0.1]}
-    whole = sweep.run(space, config, sampler="grid", folder=tmp_path / "whole")
+    whole = sweep.run(space, config, sampler="grid", folder=tmp_path / "whole", population="off")
     kills = Kills(3)
 
     def saved():
@@ -123,7 +124,8 @@ def test_killed_workers_of_real_runs(tiny_config, tmp_path):
         return sum(int(path.name) for path in folders if path.name.isdigit())
 
     with killing(random.Random(2), saved, kills):
-        parts = sweep.run(space, config, sampler="grid", folder=tmp_path / "parts", workers=2)
+        parts = sweep.run(space, config, sampler="grid", folder=tmp_path / "parts", workers=2,
+                          population="off")  # fmt: skip
     assert len(kills) >= 2
     assert told(parts) == told(whole)
     resumed = 0
@@ -140,61 +142,55 @@ def test_killed_workers_of_real_runs(tiny_config, tmp_path):
     assert resumed >= 1
 
 
-def take(ledger):
-    """The one trial that there is to take, or why there is none."""
-    claims = ledger.take()
-    return claims if isinstance(claims, Nothing) else claims[0]
-
-
 def test_a_trial_that_kills_its_workers_fails_in_the_end(tmp_path):
     """A death is a lease that is free without a word; where a trial gets on, it starts anew."""
     sweep.run(SPACE, parabola, folder=tmp_path, trials=1)
     study = open_study(tmp_path, None, storage_url=None, trials=3)
     ledger = study.ledger
-    claim = take(ledger)
+    claim = ledger.take()
     assert (claim.number, claim.resumed) == (1, False)
     ledger.leases.drop(1)
     for death in range(MOST_DEATHS - 1):
-        claim = take(ledger)
+        claim = ledger.take()
         assert (claim.number, claim.resumed) == (1, True), death
         ledger.leases.drop(1)
-    claim = take(ledger)
+    claim = ledger.take()
     ledger.report(claim, 1, 0.5)  # it got on
     ledger.leases.drop(1)
     for _ in range(MOST_DEATHS):
-        claim = take(ledger)
+        claim = ledger.take()
         assert (claim.number, claim.curve) == (1, {1: 0.5})
         ledger.release(claim)  # put back in order: no death
-        assert take(ledger).number == 1
+        assert ledger.take().number == 1
         ledger.leases.drop(1)
-    assert take(ledger).number == 2
+    assert ledger.take().number == 2
     (failed,) = study.results().with_state("failed")
     assert failed.number == 1
     assert failed.reason.startswith(f"its worker died {MOST_DEATHS + 1} times without getting on")
-    assert take(ledger) is Nothing.LEFT
+    assert ledger.take() is Nothing.LEFT
 
 
 def test_order_of_trials_with_a_lag(tmp_path):
     """A proposal waits for the results up to n - lag, sees no others, and new trials come last."""
     sweep.run(SPACE, parabola, folder=tmp_path, trials=1, sampler="tpe(startup=1)", lag=2)
     ledger = open_study(tmp_path, None, storage_url=None, trials=6).ledger
-    one, two = take(ledger), take(ledger)
+    one, two = ledger.take(), ledger.take()
     assert (one.number, two.number) == (1, 2)
-    assert take(ledger) is Nothing.YET  # trial 3 sees trial 1
+    assert ledger.take() is Nothing.YET  # trial 3 sees trial 1
     ledger.finish(two, TrialState.COMPLETE, value=0.1)
-    assert take(ledger) is Nothing.YET
+    assert ledger.take() is Nothing.YET
     ledger.leases.drop(1)
-    assert take(ledger) == dataclasses.replace(one, resumed=True)  # abandoned, so it comes first
+    assert ledger.take() == dataclasses.replace(one, resumed=True)  # abandoned, so it comes first
     ledger.finish(one, TrialState.COMPLETE, value=0.2)
-    first = take(ledger)
+    first = ledger.take()
 
     # The same with another result of trial 2, which trial 3 must not see.
     sweep.run(SPACE, parabola, folder=tmp_path / "b", trials=1, sampler="tpe(startup=1)", lag=2)
     ledger = open_study(tmp_path / "b", None, storage_url=None, trials=6).ledger
-    one, two = take(ledger), take(ledger)
+    one, two = ledger.take(), ledger.take()
     ledger.finish(two, TrialState.PRUNED)
     ledger.finish(one, TrialState.COMPLETE, value=0.2)
-    second = take(ledger)
+    second = ledger.take()
     assert first.number == second.number == 3
     assert first.values == second.values
 
@@ -241,7 +237,7 @@ def test_a_lease_that_is_free_since_the_trial_has_ended(tmp_path, monkeypatch):
     """Between the look at the trials and the lock, the trial's worker has ended it."""
     sweep.run(SPACE, parabola, folder=tmp_path, trials=1)
     study = open_study(tmp_path, None, storage_url=None, trials=3)
-    claim = take(study.ledger)
+    claim = study.ledger.take()
     before = study.ledger.trials()
     study.ledger.finish(claim, TrialState.COMPLETE, value=0.0)
     monkeypatch.setattr(type(study.ledger), "trials", lambda self: before)
@@ -251,7 +247,6 @@ def test_a_lease_that_is_free_since_the_trial_has_ended(tmp_path, monkeypatch):
 
 def test_trials_that_are_taken_together(tmp_path):
     space = {"x": [1, 2, 3, 4], "kind": ["a", "b"]}
-    sweep.run({"x": [0]}, parabola, folder=tmp_path / "other", sampler="grid")
 
     def ledger(name):
         folder = tmp_path / name
@@ -261,23 +256,30 @@ def test_trials_that_are_taken_together(tmp_path):
     def kind(values):
         return values["kind"]
 
+    def take(ledger, most, group, consecutive=False):
+        first = ledger.take()
+        count = ledger.count_others(first, most - 1, group, consecutive=consecutive)
+        others = ledger.take_others(first, most - 1, group, consecutive=consecutive)
+        assert len(others) == count
+        return [first, *others]
+
     def numbers(claims):
         return [claim.number for claim in claims]
 
     one = ledger("one")
-    claims = one.take(3, group=kind)
+    claims = take(one, 3, kind)
     assert numbers(claims) == [1, 3, 5]  # 0 has been run, 2 and 4 are put by
     assert [claim.values["kind"] for claim in claims] == ["b"] * 3
     assert one.abandoned(one.trials()) == [2, 4]
-    second = one.take(9, group=kind)
+    second = take(one, 9, kind)
     assert numbers(second) == [2, 4, 6]
     assert [claim.resumed for claim in second] == [True, True, False]
-    assert numbers(one.take(9, group=kind)) == [7]
+    assert numbers(take(one, 9, kind)) == [7]
     assert one.take() is Nothing.LEFT
 
     two = ledger("two")
-    assert numbers(two.take(3, group=kind, consecutive=True)) == [1]
-    assert numbers(two.take(3, group=lambda values: "all", consecutive=True)) == [2, 3, 4]
+    assert numbers(take(two, 3, kind, consecutive=True)) == [1]
+    assert numbers(take(two, 3, lambda values: "all", consecutive=True)) == [2, 3, 4]
     two.leases.drop(3)
-    assert numbers(two.take(9, group=lambda values: "all", consecutive=True)) == [3]
-    assert numbers(two.take(2)) == [5]
+    assert numbers(take(two, 9, lambda values: "all", consecutive=True)) == [3]
+    assert numbers(take(two, 2, lambda values: None)) == [5]

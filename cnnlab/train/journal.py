@@ -85,15 +85,17 @@ class Journal:
         }
         self._records: Records | NoRecords = NoRecords()
 
-    def restore(self, target: PyTree) -> PyTree | None:
-        """The state and window of the latest checkpoint, and its place in the run; None if new.
+    def restore(self, target: PyTree, at: int | None = None) -> PyTree | None:
+        """The state and window of a checkpoint, and its place in the run; None at the beginning.
 
         Args:
           target: their shapes, types and sharding.
+          at: step of the checkpoint, 0 for the beginning; None takes the latest.
         """
         carry = None
-        if self._checkpoints.steps():
-            self.step, carry, meta = self._checkpoints.restore(target)
+        if self._checkpoints.steps() and at != 0:
+            which = "latest" if at is None else at
+            self.step, carry, meta = self._checkpoints.restore(target, which)
             self._progress = meta["progress"]
             self.numbers |= {n: _as_given(value) for n, value in meta.get("numbers", {}).items()}
             self._display.note(f"Resuming at step {self.step} of {self._setup.total_steps}.")
@@ -109,6 +111,11 @@ class Journal:
     @property
     def stopped_early(self) -> bool:
         return self._progress["stopped_early"]
+
+    @property
+    def best_metric(self) -> float | None:
+        """Of the evaluations so far; None where none was finite."""
+        return self._progress["best_metric"]
 
     def complete_result(self) -> dict[str, Any] | None:
         """The result of a run of which nothing is left to train."""

@@ -1,9 +1,12 @@
 """The compiled functions of a run, which all runs that differ only in traced numbers can share."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
 from cnnlab.config import Config
+from cnnlab.data import Dataset
 from cnnlab.train.numbers import skeleton, traceable_numbers
 from cnnlab.train.parallel import Step, check_divisible, make_parallel
 from cnnlab.train.setup import Setup, load_data, make_setup
@@ -30,21 +33,23 @@ class Programs:
       parallel: the devices, and how they are used.
       zero_window: metric sums over no steps.
       eval: `call(variables, batch) -> sums`, compiled.
+      more: where others keep the functions that they compile for these runs.
     """
 
-    def __init__(self, config: Config):
-        """Loads the data and traces the training step; compiles nothing yet.
+    def __init__(self, config: Config, dataset: Dataset | None = None):
+        """Loads the data, unless they are given, and traces the step; compiles nothing yet.
 
         Raises:
           UserError: a mistake in the config, or data that cannot be had.
         """
-        self.config, self.dataset = config, load_data(config)
+        self.config, self.dataset = config, dataset or load_data(config)
         self.split = "validation" if "validation" in self.dataset.splits else "test"
         self._setup = make_setup(config, self.dataset.info)
         self.zero_window = jax.device_get(self._setup.zero_window())
         self.parallel = make_parallel(config.parallel, config.num_devices)
         check_divisible("batch_size", config.batch_size, self.parallel)
         self.eval: Step = self.parallel.compile_eval(self._setup.eval_step())
+        self.more: dict[Any, Any] = {}
         self._skeleton = skeleton(config)
         self._train: dict[int, Step] = {}
         self._init = compile_init(
@@ -68,6 +73,11 @@ class Programs:
     def steps_per_call(self) -> int:
         """How many updates one call of the compiled program makes."""
         return self.config.steps_per_call or (1 if jax.default_backend() == "cpu" else 10)
+
+    @property
+    def eval_batch_size(self) -> int:
+        """Examples at a time in an evaluation."""
+        return self.config.evaluation.batch_size or self.config.batch_size
 
     def new_carry(self, setup: Setup) -> Carry:
         """`state` and `window` before the first update; see `Setup.create_state`."""

@@ -1,0 +1,37 @@
+"""Where a member of a trained population comes from: whom it copied, and its numbers since."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+_NAME = "lineage.jsonl"
+
+
+class Lineage:
+    """A file in the member's run folder: a row for its start and one for each copy.
+
+    A row holds `step`, `parent` (a member's number; None at the start) and `numbers` by path.
+    """
+
+    def __init__(self, workdir: Path, before: int):
+        """Opens the file of a run that goes on at step `before`; later rows are dropped."""
+        self._path = workdir / _NAME
+        self._write([row for row in read_lineage(workdir) if row["step"] < before])
+
+    def add(self, step: int, parent: int | None, numbers: Mapping[str, float]) -> None:
+        """Adds a row."""
+        self._rows.append({"step": step, "parent": parent, "numbers": dict(numbers)})
+        self._write(self._rows)
+
+    def _write(self, rows: list[dict[str, Any]]) -> None:
+        self._rows = rows
+        temporary = self._path.with_suffix(".tmp")
+        temporary.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        temporary.replace(self._path)
+
+
+def read_lineage(workdir: str | Path) -> list[dict[str, Any]]:
+    """The rows of a member; none where the folder is not a member's."""
+    path = Path(workdir) / _NAME
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []

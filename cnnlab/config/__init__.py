@@ -14,6 +14,7 @@ from cnnlab.config.schema import (
     ModelConfig,
     OptimizerConfig,
     ScheduleConfig,
+    ShardingConfig,
 )
 from cnnlab.config.serialize import EXECUTION_FIELDS, differences, flat_fields, from_json, to_json
 from cnnlab.config.validate import validate
@@ -30,6 +31,7 @@ __all__ = [
     "ModelConfig",
     "OptimizerConfig",
     "ScheduleConfig",
+    "ShardingConfig",
     "apply_overrides",
     "check_options",
     "differences",

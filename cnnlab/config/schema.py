@@ -54,6 +54,8 @@ class ModelConfig:
     Attributes:
       name: a name that `launch.py list models` prints.
       dtype: type of computation, `float32` or `bfloat16`; parameters stay float32.
+      remat: keep only what enters each block of the network, and compute the rest again for the
+        gradients: less memory, for about a third more computation. For accelerators.
       pretrained: weights to start from: `timm/NAME[.TAG]`, `torchvision/NAME[.WEIGHTS]`,
         `smp/OWNER/REPOSITORY`, a file (.safetensors, .pth, .pt) or the folder of a run; see
         docs/pretrained.md. A resumed run does not read them again.
@@ -63,6 +65,7 @@ class ModelConfig:
 
     name: str = "lenet"
     dtype: Literal["float32", "bfloat16"] = "float32"
+    remat: bool = False
     pretrained: str | None = None
     options: dict[str, Any] = dataclasses.field(default_factory=dict)
 
@@ -198,6 +201,20 @@ class CheckpointConfig:
 
 
 @dataclasses.dataclass
+class ShardingConfig:
+    """What is cut over devices besides the batch, with `parallel=jit`. See docs/scale.md.
+
+    Attributes:
+      parameters: over so many devices parameters, their averages and the optimizer's state are cut
+        (ZeRO, FSDP); 1 keeps a copy on each.
+      height: over so many devices the rows of each image are cut, for images too large for one.
+    """
+
+    parameters: int = 1
+    height: int = 1
+
+
+@dataclasses.dataclass
 class Config:
     """One experiment: with its seed, it determines every number of the run.
 
@@ -223,6 +240,7 @@ class Config:
     parallel: Literal["jit", "pmap"] = "jit"
     num_devices: int | None = None
     steps_per_call: int | None = None
+    sharding: ShardingConfig = dataclasses.field(default_factory=ShardingConfig)
     data: DataConfig = dataclasses.field(default_factory=DataConfig)
     augment: AugmentConfig = dataclasses.field(default_factory=AugmentConfig)
     model: ModelConfig = dataclasses.field(default_factory=ModelConfig)

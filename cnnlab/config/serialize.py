@@ -15,8 +15,11 @@ EXECUTION_FIELDS = frozenset(
         "data.manual_dir",
         "data.num_workers",
         "evaluation.batch_size",
+        "model.remat",
         "num_devices",
         "parallel",
+        "sharding.height",
+        "sharding.parameters",
     }
 )
 

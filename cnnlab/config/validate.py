@@ -17,6 +17,8 @@ def validate(config: Config) -> None:
         "log_every_steps": config.log_every_steps,
         "num_devices": config.num_devices,
         "steps_per_call": config.steps_per_call,
+        "sharding.parameters": config.sharding.parameters,
+        "sharding.height": config.sharding.height,
         "data.image_size": config.data.image_size,
         "data.train_examples_per_class": config.data.train_examples_per_class,
         "optimizer.learning_rate": config.optimizer.learning_rate,

@@ -17,13 +17,13 @@ def evaluate(
 
     Args:
       eval_call: `make_eval_step`, compiled by `parallel.compile_eval`.
-      variables: of the network, replicated by `parallel`.
+      variables: of the network, replicated by `parallel` and whole.
       source: of examples.
       parallel: how the devices are used.
       batch_size: examples at a time, rounded up to a multiple of the devices; the last batch is
         padded, and its padding masked.
     """
-    batch_size = -(-batch_size // parallel.num_devices) * parallel.num_devices
+    batch_size = -(-batch_size // parallel.num_shares) * parallel.num_shares
     batches = eval_batches(
         source,
         batch_size=batch_size,

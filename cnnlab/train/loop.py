@@ -218,7 +218,7 @@ class _Run:
     def _evaluate(self) -> tuple[float, bool]:
         """Judges the present weights; see `Journal.evaluation`."""
         began = time.monotonic()
-        variables = self._carry["state"].variables
+        variables = self._parallel.whole(self._carry["state"].variables)
         sums = self._sums(variables, self._journal.split)
         drawing = None
         if self._gallery is not None:
@@ -244,5 +244,5 @@ class _Run:
         state = self._carry["state"]
         if carry is not None:
             state = self._parallel.replicate(carry["state"])
-        sums = self._sums(state.variables, "test")
+        sums = self._sums(self._parallel.whole(state.variables), "test")
         return self._journal.finish(sums, step, self._parallel.collect(state.params))

@@ -1,7 +1,9 @@
-"""Runs a step on all devices: `jit` over a mesh with one axis, `data`, or `pmap`.
+"""Runs a step on all devices: `jit` over a mesh, or `pmap`.
 
-Both take and give the same things: a replicated carry, and global batches whose first axis (or
-second, when several steps are fused) is shared out over the devices.
+Both take and give the same things: a carry, of which each device has a copy, and global batches
+whose first axis (or second, when several steps are fused) is shared out over the devices. With
+`jit`, what is too large for one device can be cut over several: the arrays of the carry, and the
+rows of the images.
 """
 
 from collections.abc import Callable
@@ -14,9 +16,14 @@ from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from cnnlab.errors import UserError
+from cnnlab.nn.forms import plain_forms
 from cnnlab.train.state import PyTree
+from cnnlab.train.step import Apply
 
 AXIS = "data"
+PARAMETERS, HEIGHT = "parameters", "height"
+# Arrays with fewer elements are copied to each device: cutting them saves less than it costs.
+_SMALL = 2**12
 Step = Callable[[PyTree, PyTree], PyTree]
 
 
@@ -37,39 +44,96 @@ def fuse_steps(step: Step, count: int) -> Step:
 
 
 class JitParallel:
-    """One program for the whole mesh: batch statistics and sums are global."""
+    """One program for the whole mesh: batch statistics and sums are global.
+
+    Attributes:
+      num_devices: how many devices the mesh has.
+      num_shares: parts that a batch is shared out in.
+      height: parts that an image is cut in.
+    """
 
     axis_name = None
 
-    def __init__(self, devices: list[jax.Device]):
+    def __init__(self, devices: list[jax.Device], *, parameters: int = 1, height: int = 1):
+        """See `make_parallel`."""
         self.num_devices = len(devices)
-        self.mesh = jax.make_mesh((len(devices),), (AXIS,), (AxisType.Auto,), devices=devices)
+        self.num_shares = len(devices) // height
+        self._parameters, self.height = parameters, height
+        self.mesh = jax.make_mesh(
+            (self.num_shares // parameters, parameters, height),
+            (AXIS, PARAMETERS, HEIGHT),
+            (AxisType.Auto,) * 3,
+            devices=devices,
+        )
         self._replicated = NamedSharding(self.mesh, P())
 
+    def _batch(self, *, stacked: bool = False) -> NamedSharding:
+        # Devices that have different parts of the parameters have different examples as well.
+        shares = (AXIS, PARAMETERS)
+        return NamedSharding(self.mesh, P(None, shares) if stacked else P(shares))
+
+    def _sharding(self, array: Any) -> NamedSharding:
+        """Where an array of the carry lies: cut along its longest axis that allows it, or copied.
+
+        That is all that ZeRO and FSDP ask for: from it, XLA finds where to gather weights for a
+        layer and where to scatter gradients.
+        """
+        shape = np.shape(array)
+        if self._parameters > 1 and np.prod(shape) >= _SMALL:
+            even = [axis for axis, size in enumerate(shape) if size % self._parameters == 0]
+            if even:
+                longest = max(even, key=lambda axis: (shape[axis], axis))
+                return NamedSharding(self.mesh, P(*[None] * longest, PARAMETERS))
+        return self._replicated
+
     def replicate(self, tree: PyTree) -> PyTree:
-        """Puts a tree of arrays on every device; several hosts must give the same arrays."""
+        """Puts a tree of arrays on the devices; several hosts must give the same arrays."""
         if jax.process_count() == 1:
-            return jax.device_put(tree, self._replicated)
+            return jax.device_put(tree, jax.tree.map(self._sharding, tree))
         # `device_put` would compare every array with every host's, one by one.
         return jax.tree.map(self._place, tree)
 
     def _place(self, array: Any) -> jax.Array:
         host = np.asarray(array)
-        return jax.make_array_from_callback(host.shape, self._replicated, host.__getitem__)
+        return jax.make_array_from_callback(host.shape, self._sharding(host), host.__getitem__)
 
     def collect(self, tree: PyTree) -> PyTree:
-        """The inverse of `replicate`: arrays on one device of this host."""
-        return jax.tree.map(lambda x: x.addressable_data(0), tree)
+        """The inverse of `replicate`: arrays on one device, but those that are cut stay so."""
+        return jax.tree.map(lambda x: x.addressable_data(0) if x.is_fully_replicated else x, tree)
+
+    def whole(self, tree: PyTree) -> PyTree:
+        """The arrays of a carry, all of them copied to each device."""
+        if self._parameters == 1:
+            return tree
+        return jax.jit(lambda x: x, out_shardings=self._replicated)(tree)
 
     def abstract(self, tree: PyTree) -> PyTree:
         """Shapes, types and sharding that a checkpoint should be restored to."""
         return jax.tree.map(
-            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=self._replicated), tree
+            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=self._sharding(x)), tree
         )
+
+    def around(self, apply: Apply) -> Apply:
+        """Makes the application of a network work on rows of images cut over the devices.
+
+        Images of one device go in and logits of one device come out; in between, XLA exchanges the
+        rows at the seams that convolutions need.
+        """
+        if self.height == 1:
+            return apply
+        rows = NamedSharding(self.mesh, P((AXIS, PARAMETERS), HEIGHT))
+
+        def applied(variables: PyTree, images: jax.Array, **kwargs: Any) -> Any:
+            images = jax.lax.with_sharding_constraint(images, rows)
+            # The forms for the CPU mix rows in ways that XLA cannot cut.
+            with plain_forms():
+                return apply(variables, images, **kwargs)
+
+        return applied
 
     def shard(self, batch: PyTree, *, stacked: bool = False) -> PyTree:
         """Shares a batch out over the devices; each process gives its part of the global batch."""
-        sharding = NamedSharding(self.mesh, P(None, AXIS) if stacked else P(AXIS))
+        sharding = self._batch(stacked=stacked)
         if jax.process_count() == 1:  # stays on the device where it is there already
             return jax.device_put(batch, sharding)
         return jax.tree.map(
@@ -78,18 +142,31 @@ class JitParallel:
 
     def compile_train(self, step: Step, count: int = 1) -> Step:
         """Compiles `step(carry, batch) -> carry`, `count` of them fused; the carry is donated."""
-        batch = NamedSharding(self.mesh, P(None, AXIS) if count > 1 else P(AXIS))
+        fused = fuse_steps(step, count)
+
+        def advance(carry: PyTree, batch: PyTree) -> PyTree:
+            carry = fused(carry, batch)
+            return jax.lax.with_sharding_constraint(carry, jax.tree.map(self._sharding, carry))
+
+        if self._parameters == 1:
+            return jax.jit(
+                fused,
+                in_shardings=(self._replicated, self._batch(stacked=count > 1)),
+                out_shardings=self._replicated,
+                donate_argnums=0,
+            )
+        # The carry comes as `replicate` has put it.
         return jax.jit(
-            fuse_steps(step, count),
-            in_shardings=(self._replicated, batch),
-            out_shardings=self._replicated,
-            donate_argnums=0,
+            advance, in_shardings=(None, self._batch(stacked=count > 1)), donate_argnums=0
         )
 
     def compile_eval(self, step: Step) -> Step:
         """Compiles `step(variables, batch) -> sums`."""
-        batch = NamedSharding(self.mesh, P(AXIS))
-        return jax.jit(step, in_shardings=(self._replicated, batch), out_shardings=self._replicated)
+        return jax.jit(
+            step,
+            in_shardings=(self._replicated, self._batch()),
+            out_shardings=self._replicated,
+        )
 
 
 class PmapParallel:
@@ -100,10 +177,11 @@ class PmapParallel:
     """
 
     axis_name = AXIS
+    height = 1
 
     def __init__(self, devices: list[jax.Device]):
         self.devices = devices
-        self.num_devices = len(devices)
+        self.num_devices = self.num_shares = len(devices)
         mesh = jax.make_mesh((len(devices),), (AXIS,), (AxisType.Auto,), devices=devices)
         self._stacked = NamedSharding(mesh, P(AXIS))
 
@@ -115,6 +193,14 @@ class PmapParallel:
     def collect(self, tree: PyTree) -> PyTree:
         """The first device's copy."""
         return jax.tree.map(lambda x: x.addressable_shards[0].data.squeeze(0), tree)
+
+    def whole(self, tree: PyTree) -> PyTree:
+        """As `JitParallel.whole`; nothing is cut here."""
+        return tree
+
+    def around(self, apply: Apply) -> Apply:
+        """As `JitParallel.around`; nothing is cut here."""
+        return apply
 
     def abstract(self, tree: PyTree) -> PyTree:
         """Shapes and types that a checkpoint should be restored to."""
@@ -152,15 +238,20 @@ class PmapParallel:
 Parallel = JitParallel | PmapParallel
 
 
-def make_parallel(kind: str, num_devices: int | None = None) -> Parallel:
+def make_parallel(
+    kind: str, num_devices: int | None = None, *, parameters: int = 1, height: int = 1
+) -> Parallel:
     """Chooses devices and the way to use them.
 
     Args:
       kind: `jit` or `pmap`.
       num_devices: how many of the visible devices; None takes all.
+      parameters: over how many devices the arrays of the carry are cut, with `jit`.
+      height: over how many devices the rows of images are cut, with `jit`.
 
     Raises:
-      UserError: more devices than there are, or a choice that several hosts do not allow.
+      UserError: more devices than there are, numbers that do not divide theirs, or a choice that
+        several hosts do not allow.
     """
     devices = jax.devices()
     if jax.process_count() > 1 and (kind == "pmap" or num_devices not in (None, len(devices))):
@@ -174,13 +265,36 @@ def make_parallel(kind: str, num_devices: int | None = None) -> Parallel:
             f"{devices[0].platform} device(s) can be seen."
         )
     devices = devices[:num_devices]
-    return PmapParallel(devices) if kind == "pmap" else JitParallel(devices)
+    cut = f"sharding.parameters={parameters} times sharding.height={height}"
+    if parameters * height > 1:
+        _check_cut(cut, parameters * height, kind, len(devices) // jax.process_count())
+    if kind == "pmap":
+        return PmapParallel(devices)
+    return JitParallel(devices, parameters=parameters, height=height)
+
+
+def _check_cut(cut: str, parts: int, kind: str, num_devices: int) -> None:
+    if kind == "pmap":
+        raise UserError(f"{cut} needs parallel=jit.")
+    if num_devices % parts:
+        raise UserError(
+            f"{cut} does not divide the {num_devices} device(s) of a host, over which both cut."
+        )
 
 
 def check_divisible(name: str, size: int, parallel: Any) -> None:
     """Raises a `UserError` unless a batch can be shared out evenly over the devices."""
-    if size % parallel.num_devices:
+    if size % parallel.num_shares:
         raise UserError(
             f"{name}={size} cannot be shared out evenly over {parallel.num_devices} devices: take "
-            f"a multiple of {parallel.num_devices}, or set num_devices."
+            f"a multiple of {parallel.num_shares}, or set num_devices."
+        )
+
+
+def check_rows(height: int, parallel: Any) -> None:
+    """Raises a `UserError` unless the rows of images can be cut evenly over the devices."""
+    if height % parallel.height:
+        raise UserError(
+            f"Images of {height} rows cannot be cut evenly over sharding.height={parallel.height} "
+            "devices: set data.image_size to a multiple of that."
         )

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from cnnlab.config import Config
 from cnnlab.data import Dataset
 from cnnlab.train.numbers import skeleton, traceable_numbers
-from cnnlab.train.parallel import Step, check_divisible, make_parallel
+from cnnlab.train.parallel import Step, check_divisible, check_rows, make_parallel
 from cnnlab.train.setup import Setup, load_data, make_setup
 from cnnlab.train.state import PyTree, compile_init, start_from
 from cnnlab.train.step import Sums, add_sums
@@ -46,9 +46,12 @@ class Programs:
         self.split = "validation" if "validation" in self.dataset.splits else "test"
         self._setup = make_setup(config, self.dataset.info)
         self.zero_window = jax.device_get(self._setup.zero_window())
-        self.parallel = make_parallel(config.parallel, config.num_devices)
+        self.parallel = make_parallel(
+            config.parallel, config.num_devices, **vars(config.sharding)
+        )
         check_divisible("batch_size", config.batch_size, self.parallel)
-        self.eval: Step = self.parallel.compile_eval(self._setup.eval_step())
+        check_rows(self.dataset.info.image_shape[0], self.parallel)
+        self.eval: Step = self.parallel.compile_eval(self.eval_step)
         self.more: dict[Any, Any] = {}
         self._skeleton = skeleton(config)
         self._train: dict[int, Step] = {}
@@ -97,9 +100,10 @@ class Programs:
     def advance(self, carry: Carry, batch: dict[str, jax.Array]) -> Carry:
         """One step with the carry's numbers, to be compiled."""
         setup = self._setup.with_numbers(carry["numbers"])
-        state, sums = setup.train_step(self.parallel.axis_name)(carry["state"], batch)
+        step = setup.train_step(self.parallel.axis_name, around=self.parallel.around)
+        state, sums = step(carry["state"], batch)
         return carry | {"state": state, "window": add_sums(carry["window"], sums)}
 
     def eval_step(self, variables: PyTree, batch: dict[str, jax.Array]) -> Sums:
         """Metric sums of one batch, to be compiled."""
-        return self._setup.eval_step()(variables, batch)
+        return self._setup.eval_step(around=self.parallel.around)(variables, batch)

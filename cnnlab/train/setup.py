@@ -19,9 +19,10 @@ from cnnlab.train.finetune import BACKBONE, make_finetune_optimizer
 from cnnlab.train.make_task import DEFAULT_METRICS, make_task
 from cnnlab.train.network_options import network_options
 from cnnlab.train.numbers import with_numbers
+from cnnlab.train.remat import rematerialised
 from cnnlab.train.schedule import epochs_to_steps, make_schedule, total_steps
 from cnnlab.train.state import PyTree, TrainState, create_state, init_state, start_from
-from cnnlab.train.step import TrainStep, make_eval_step, make_train_step, zero_sums
+from cnnlab.train.step import Apply, TrainStep, make_eval_step, make_train_step, zero_sums
 
 
 def load_data(config: Config) -> Dataset:
@@ -116,8 +117,11 @@ class Setup:
             ema=self.config.optimizer.ema_decay is not None,
         )
 
-    def train_step(self, axis_name: str | None = None) -> TrainStep:
-        """See `make_train_step`."""
+    def train_step(
+        self, axis_name: str | None = None, *, around: Callable[[Apply], Apply] | None = None
+    ) -> TrainStep:
+        """See `make_train_step`; `around` is put around the application of the network."""
+        apply = rematerialised(self.model.apply) if self.config.model.remat else self.model.apply
         return make_train_step(
             self.model,
             self.task,
@@ -132,11 +136,15 @@ class Setup:
             ema_decay=self.config.optimizer.ema_decay,
             axis_name=axis_name,
             frozen=(BACKBONE,) if self.config.finetune.freeze_backbone else (),
+            apply=around(apply) if around else apply,
         )
 
-    def eval_step(self) -> Callable[[PyTree, Any], Any]:
-        """See `make_eval_step`."""
-        return make_eval_step(self.model, self.task, self.normalize())
+    def eval_step(
+        self, *, around: Callable[[Apply], Apply] | None = None
+    ) -> Callable[[PyTree, Any], Any]:
+        """See `make_eval_step` and `train_step`."""
+        apply = around(self.model.apply) if around else None
+        return make_eval_step(self.model, self.task, self.normalize(), apply=apply)
 
     def predict(self) -> Callable[[PyTree, jax.Array], jax.Array]:
         """Builds `predict(variables, uint8 images) -> probabilities`, of each image or pixel."""

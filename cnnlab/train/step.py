@@ -13,6 +13,8 @@ from cnnlab.train.state import AUGMENT, DROPOUT, PyTree, TrainState
 Batch = Mapping[str, jax.Array]
 Sums = dict[str, jax.Array]
 TrainStep = Callable[[TrainState, Batch], tuple[TrainState, Sums]]
+# As `model.apply`: (variables, images, train=..., rngs=..., mutable=...) -> logits.
+Apply = Callable[..., Any]
 
 NEVER = 2**31 - 1
 
@@ -31,6 +33,7 @@ def make_train_step(
     ema_decay: float | None = None,
     axis_name: str | None = None,
     frozen: Collection[str] = (),
+    apply: Apply | None = None,
 ) -> TrainStep:
     """Builds `step(state, batch) -> (state, sums)`: one optimizer update, not yet compiled.
 
@@ -52,12 +55,14 @@ def make_train_step(
         combined over it. Under `jit` they are global already.
       frozen: top-level names of parameters, e.g. `backbone`, that get a gradient of zero, which is
         not computed. That `tx` must leave them alone as well is the caller's part.
+      apply: how `model` is applied: with less memory, or cut over devices; None is `model.apply`.
     """
+    apply = apply or model.apply
     update = optax.with_extra_args_support(tx).update
 
     def loss_and_sums(params: PyTree, collections: PyTree, batch: Batch, rngs: dict) -> tuple:
         params = {**params, **{name: jax.lax.stop_gradient(params[name]) for name in frozen}}
-        logits, collections = model.apply(
+        logits, collections = apply(
             {"params": params, **collections},
             batch["image"],
             train=True,
@@ -148,17 +153,22 @@ def add_sums(left: Sums, right: Sums) -> Sums:
 
 
 def make_eval_step(
-    model: nn.Module, task: Any, normalize: Callable[[Batch], Batch] | None = None
+    model: nn.Module,
+    task: Any,
+    normalize: Callable[[Batch], Batch] | None = None,
+    *,
+    apply: Apply | None = None,
 ) -> Callable[[PyTree, Batch], Sums]:
     """Builds `step(variables, batch) -> sums`, of which those of several batches add up.
 
-    Rows with mask 0 are padding and count for nothing.
+    Rows with mask 0 are padding and count for nothing. For `apply` see `make_train_step`.
     """
+    apply = apply or model.apply
 
     def step(variables: PyTree, batch: Batch) -> Sums:
         if normalize is not None:
             batch = normalize(batch)
-        logits = model.apply(variables, batch["image"], train=False)
+        logits = apply(variables, batch["image"], train=False)
         return task.eval_sums(logits, batch)
 
     return step

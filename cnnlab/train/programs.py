@@ -46,9 +46,7 @@ class Programs:
         self.split = "validation" if "validation" in self.dataset.splits else "test"
         self._setup = make_setup(config, self.dataset.info)
         self.zero_window = jax.device_get(self._setup.zero_window())
-        self.parallel = make_parallel(
-            config.parallel, config.num_devices, **vars(config.sharding)
-        )
+        self.parallel = make_parallel(config.parallel, config.num_devices, **vars(config.sharding))
         check_divisible("batch_size", config.batch_size, self.parallel)
         check_rows(self.dataset.info.image_shape[0], self.parallel)
         self.eval: Step = self.parallel.compile_eval(self.eval_step)

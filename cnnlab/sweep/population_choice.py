@@ -61,6 +61,8 @@ def obstacle(programs: Programs) -> str | None:
         return "parallel=pmap gives each device random draws of its own"
     if jax.process_count() > 1:
         return "it would need several hosts to agree on each step"
+    if programs.config.sharding.parameters * programs.config.sharding.height > 1:
+        return "sharding cuts each of them over several devices"
     if not isinstance(programs.dataset.splits["train"], ArraySource):
         return f"{programs.config.data.name} is too large to be held in memory"
     return None

@@ -281,6 +281,8 @@ def test_choice(monkeypatch):
     seconds |= {"a": 1.0, "b": 0.1}
     assert choose(programs, 5).mode == "shared"  # as of 4
     assert choose(Programs(base(steps=10**6, parallel="pmap")), 4).mode == "shared"
+    cut = base(steps=10**6, num_devices=2, **{"sharding.parameters": 2})
+    assert "sharding" in choose(Programs(cut), 4).reason
     wide = base("resnet18", steps=10**6, **{"model.options.width": 16})
     convolutions = choose(Programs(wide), 4)
     assert convolutions.mode == "shared"

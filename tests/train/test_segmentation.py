@@ -51,7 +51,7 @@ def data(monkeypatch):
     splits = {"train": squares(40, 0), "validation": squares(10, 1), "test": squares(11, 2)}
     sizes = {name: len(source) for name, source in splits.items()}
     dataset = Dataset(DatasetInfo("squares", NAMES, (16, 16, 1), sizes, (0.5,), (0.25,)), splits)
-    for place in ("loop", "restore"):
+    for place in ("programs", "restore"):
         monkeypatch.setattr(f"cnnlab.train.{place}.load_data", lambda config: dataset)
     return dataset
 

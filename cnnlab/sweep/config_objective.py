@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cnnlab import classical, train
+from cnnlab import classical
 from cnnlab.config import Config, apply_overrides, to_json
 from cnnlab.errors import UserError
 from cnnlab.sweep.objective import Job, Outcome
+from cnnlab.sweep.population import fit_group, preferred_mode
 from cnnlab.sweep.space import Values
 from cnnlab.train.display import PlainDisplay
+from cnnlab.train.numbers import skeleton
 from cnnlab.train.records import read_rows
 from cnnlab.train.watch import Watch
 from cnnlab.train.workdir import Workdir
@@ -22,6 +24,7 @@ class ConfigObjective:
 
     It is that of the best checkpoint, the one whose weights are kept for the test split. Every
     repeat is an ordinary run in its folder; what the run has to say goes to a file beside it.
+    Trials that differ only in numbers that can be traced share their compiled programs.
 
     Attributes:
       config: the experiment.
@@ -47,20 +50,45 @@ class ConfigObjective:
         if config.model.name in classical.BASELINES:
             classical.fit(config, job.workdir, display=_LogDisplay(job.workdir))
             return self._outcome(job.workdir)
-        train.fit(config, job.workdir, display=_LogDisplay(job.workdir), watch=self._watch(job))
-        return self._outcome(job.workdir)
+        (outcome,) = self._fit([job], "shared")
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
 
     def group(self, values: Values) -> str | None:
-        """See `Objective.group`."""
-        return None
+        """See `Objective.group`: all but the numbers that can be traced."""
+        try:
+            config = self.trial_config(values)
+            return None if config.model.name in classical.BASELINES else skeleton(config)
+        except UserError:  # which the trial will tell of
+            return None
 
     def side_by_side(self, values: Values, members: int) -> bool:
         """See `Objective.side_by_side`."""
-        return False
+        try:
+            return preferred_mode(self.trial_config(values), members) == "vmap"
+        except UserError:  # which the trial will tell of
+            return False
 
     def run_group(self, jobs: Sequence[Job]) -> list[Outcome | Exception]:
         """See `Objective.run_group`."""
-        raise NotImplementedError
+        return self._fit(jobs, "vmap")
+
+    def _fit(self, jobs: Sequence[Job], mode: str) -> list[Outcome | Exception]:
+        found = fit_group(
+            [self.trial_config(job.values, job.repeat) for job in jobs],
+            [job.workdir for job in jobs],
+            watches=[self._watch(job) for job in jobs],
+            displays=[_LogDisplay(job.workdir) for job in jobs],
+            mode=mode,
+        )
+        outcomes: list[Outcome | Exception] = []
+        for job, one in zip(jobs, found, strict=True):
+            try:
+                outcomes.append(one if isinstance(one, Exception) else self._outcome(job.workdir))
+            except UserError as error:
+                outcomes.append(error)
+        return outcomes
 
     def _watch(self, job: Job) -> Watch:
         return lambda step, numbers: job.tell(step, numbers[self.metric])

@@ -76,7 +76,7 @@ def test_a_study_from_its_list_to_its_best_config(tmp_path, capsys):
 def test_interrupted(tmp_path, capsys):
     """By a signal in the first trial: 130, what to do next, and the trial goes on there."""
     asked = [*TINY, "--config.steps=100000", RATE, f"--study={tmp_path}/s", "--sampler=grid",
-             "--config.checkpoint.every_steps=20"]  # fmt: skip
+             "--config.checkpoint.every_steps=20", "--population=off"]  # fmt: skip
 
     def interrupt():
         while not list((tmp_path / "s" / "trials").glob("0000/checkpoints/20/*")):

@@ -43,7 +43,7 @@ def test_a_run_compiles_each_function_once(tiny_config, tmp_path, compiled, over
         step = "advance" if "steps_per_call" not in overrides else "fused"
         assert counts[step] == 1, counts
         assert counts["gather"] <= 1, counts  # all runs of a process share it
-        assert counts["step"] == 1, counts  # of the evaluation
+        assert counts["eval_step"] == 1, counts
 
 
 def test_runs_of_other_numbers_compile_nothing_more(tiny_config, tmp_path, compiled):
@@ -58,6 +58,6 @@ def test_runs_of_other_numbers_compile_nothing_more(tiny_config, tmp_path, compi
     )  # fmt: skip
     fit(other, tmp_path / "second", display=Quiet(), programs=programs)
     counts = compiled()
-    assert not {"advance", "step", "gather", "<lambda>"} & set(counts), counts
+    assert not {"advance", "eval_step", "gather", "<lambda>"} & set(counts), counts
     with pytest.raises(ValueError, match="differ in other numbers only"):
         programs.setup(apply_overrides(tiny_config, {"batch_size": 16}))

@@ -9,7 +9,6 @@ import numpy as np
 
 from cnnlab.nn.forms import cpu_forms
 
-
 avg_pool = nn.avg_pool
 
 

@@ -87,9 +87,7 @@ def test_grad_cam_of_segmentation(unet, scenes):
     assert not np.allclose(whole, corner)
 
 
-@pytest.mark.parametrize(
-    "name", ["lenet", "nin_cifar", "vgg11", "convnext_tiny"]
-)
+@pytest.mark.parametrize("name", ["lenet", "nin_cifar", "vgg11", "convnext_tiny"])
 def test_grad_cam_of_any_network(name):
     """Traced, not computed."""
     model = create_model(name, num_classes=3)

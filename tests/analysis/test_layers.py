@@ -80,9 +80,7 @@ def test_filters_of_a_dense_layer_are_images():
     np.testing.assert_allclose((kernels * images).sum((1, 2, 3)), hidden[0], rtol=1e-4)
 
 
-@pytest.mark.parametrize(
-    "name", ["lenet5", "convnext_tiny", "unet"]
-)
+@pytest.mark.parametrize("name", ["lenet5", "convnext_tiny", "unet"])
 def test_filters_of_any_network(name):
     shape = (64, 64, 3) if name != "lenet5" else (32, 32, 3)
     model, shapes = abstract(name, shape)

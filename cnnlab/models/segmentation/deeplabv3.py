@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 
 from cnnlab.models.segmentation.dilated_fcn import AUX_WEIGHT, ScoreHead, sow_auxiliary
-from cnnlab.models.segmentation.encoders import make_encoder
+from cnnlab.models.segmentation.encoders import make_encoder, segment_with
 from cnnlab.models.segmenter import Segmenter
 from cnnlab.nn.choices import Activation, make_activation, make_norm
 from cnnlab.nn.conv import Conv
@@ -188,10 +188,4 @@ def build(
     head = DeepLabV3Head(
         num_classes, width, rates, aux, align_corners, norm, activation, dropout_rate, dtype
     )
-    return Segmenter(
-        network.backbone,
-        head,
-        min_size=network.min_size,
-        small_image_hint=network.small_image_hint,
-        aux_weight=AUX_WEIGHT,
-    )
+    return segment_with(network, head, aux_weight=AUX_WEIGHT)

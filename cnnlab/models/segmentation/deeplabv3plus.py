@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 
 from cnnlab.models.segmentation.deeplabv3 import AtrousPyramid, SeparableConv
-from cnnlab.models.segmentation.encoders import make_encoder, pyramid
+from cnnlab.models.segmentation.encoders import make_encoder, pyramid, segment_with
 from cnnlab.models.segmenter import Segmenter
 from cnnlab.nn.choices import make_activation, make_norm
 from cnnlab.nn.conv import Conv
@@ -112,9 +112,4 @@ def build(
         dropout_rate,
         dtype,
     )
-    return Segmenter(
-        network.backbone,
-        head,
-        min_size=network.min_size,
-        small_image_hint=network.small_image_hint,
-    )
+    return segment_with(network, head)

@@ -13,7 +13,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from cnnlab.models.segmentation.encoders import make_encoder
+from cnnlab.models.segmentation.encoders import make_encoder, segment_with
 from cnnlab.models.segmenter import Segmenter
 from cnnlab.nn.choices import Activation, make_activation, make_norm
 from cnnlab.nn.conv import Conv
@@ -131,10 +131,8 @@ def build(
 ) -> Segmenter:
     """The whole network; `output_stride` is of encoders that can dilate."""
     network = make_encoder(encoder, encoder_options, dtype, output_stride=output_stride)
-    return Segmenter(
-        network.backbone,
+    return segment_with(
+        network,
         DilatedFCNHead(num_classes, aux, norm, activation, dropout_rate, dtype),
-        min_size=network.min_size,
-        small_image_hint=network.small_image_hint,
         aux_weight=AUX_WEIGHT,
     )

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from cnnlab.errors import UserError
-from cnnlab.models.segmentation.encoders import level_widths, make_encoder, pyramid
+from cnnlab.models.segmentation.encoders import level_widths, make_encoder, pyramid, segment_with
 from cnnlab.models.segmenter import Segmenter
 from cnnlab.nn.choices import Activation, Identity, make_activation, make_norm
 from cnnlab.nn.conv import Conv
@@ -148,9 +148,4 @@ def build(
         activation,
         dtype,
     )
-    return Segmenter(
-        network.backbone,
-        head,
-        min_size=network.min_size,
-        small_image_hint=network.small_image_hint,
-    )
+    return segment_with(network, head)

@@ -3,11 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from cnnlab.errors import UserError
 from cnnlab.models.network import Network
+from cnnlab.models.segmenter import Segmenter
 
 
 def make_encoder(
@@ -45,6 +47,23 @@ def make_encoder(
             "e.g. resnet34."
         )
     return network
+
+
+def segment_with(network: Network, head: nn.Module, **attributes: Any) -> Segmenter:
+    """A decoder on an encoder, which takes the images that the encoder takes.
+
+    Args:
+      network: see `make_encoder`.
+      head: the decoder, made for the strides of `network.backbone`.
+      **attributes: further ones of `Segmenter`, e.g. `aux_weight`.
+    """
+    return Segmenter(
+        network.backbone,
+        head,
+        min_size=network.min_size,
+        small_image_hint=network.small_image_hint,
+        **attributes,
+    )
 
 
 def encoder_strides(network: Network, finest: int = 1) -> tuple[int, ...]:

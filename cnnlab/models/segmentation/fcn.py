@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 
 from cnnlab.errors import UserError
-from cnnlab.models.segmentation.encoders import encoder_strides, make_encoder, pyramid
+from cnnlab.models.segmentation.encoders import encoder_strides, make_encoder, pyramid, segment_with
 from cnnlab.models.segmenter import Segmenter
 from cnnlab.nn.conv import Conv
 from cnnlab.nn.conv_norm_act import ConvNormAct
@@ -102,9 +102,7 @@ def build(
             f"{encoder} has maps of {levels} strides, and {skips} skips need one more: take fcn32s."
         )
     strides = network.backbone.strides
-    return Segmenter(
-        network.backbone,
+    return segment_with(
+        network,
         FCNHead(num_classes, strides, skips, hidden, dropout_rate, dtype),
-        min_size=network.min_size,
-        small_image_hint=network.small_image_hint,
     )

@@ -13,7 +13,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from cnnlab.models.segmentation.encoders import make_encoder, pyramid
+from cnnlab.models.segmentation.encoders import make_encoder, pyramid, segment_with
 from cnnlab.models.segmenter import Segmenter
 from cnnlab.nn.choices import make_activation, make_norm
 from cnnlab.nn.conv import Conv
@@ -107,9 +107,4 @@ def build(
         activation,
         dtype,
     )
-    return Segmenter(
-        network.backbone,
-        head,
-        min_size=network.min_size,
-        small_image_hint=network.small_image_hint,
-    )
+    return segment_with(network, head)

@@ -14,7 +14,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from cnnlab.models.segmentation.encoders import make_encoder, pyramid
+from cnnlab.models.segmentation.encoders import make_encoder, pyramid, segment_with
 from cnnlab.models.segmenter import Segmenter
 from cnnlab.nn.choices import Activation, make_activation, make_norm
 from cnnlab.nn.conv import Conv
@@ -99,9 +99,7 @@ def build(
 ) -> Segmenter:
     """The whole network."""
     network = make_encoder(encoder, encoder_options, dtype)
-    return Segmenter(
-        network.backbone,
+    return segment_with(
+        network,
         LinkNetDecoder(num_classes, network.backbone.strides, width, norm, activation, dtype),
-        min_size=network.min_size,
-        small_image_hint=network.small_image_hint,
     )

@@ -22,7 +22,7 @@ import jax.numpy as jnp
 
 from cnnlab.errors import UserError
 from cnnlab.models.segmentation.dilated_fcn import ScoreHead, sow_auxiliary
-from cnnlab.models.segmentation.encoders import make_encoder
+from cnnlab.models.segmentation.encoders import make_encoder, segment_with
 from cnnlab.models.segmenter import Segmenter
 from cnnlab.nn.choices import Identity, make_activation, make_norm
 from cnnlab.nn.conv import Conv
@@ -104,8 +104,8 @@ def build(
     """The whole network; the last map with a stride of at most `output_stride` is pooled."""
     preferred = {"output_stride": output_stride} if dilate else {}
     network = make_encoder(encoder, encoder_options, dtype, **preferred)
-    return Segmenter(
-        network.backbone,
+    return segment_with(
+        network,
         PSPHead(
             num_classes,
             _pooled(network.backbone.strides, output_stride),
@@ -116,8 +116,6 @@ def build(
             activation,
             dtype,
         ),
-        min_size=network.min_size,
-        small_image_hint=network.small_image_hint,
         aux_weight=_AUX_WEIGHT,
     )
 

@@ -102,16 +102,13 @@ class DilatedFCNHead(nn.Module):
         if self.aux:
             head = ScoreHead(self.num_classes, norm, activation, dtype=self.dtype, name="aux")
             sow_auxiliary(self, head, features[-2], images, train=train)
-        x = ConvNormAct(
-            max(1, features[-1].shape[-1] // 4),
-            norm=norm,
-            activation=activation,
-            dtype=self.dtype,
-            name="conv",
-        )(features[-1])
-        x = Dropout(self.dropout_rate, deterministic=not train)(x)
-        x = Conv(self.num_classes, (1, 1), dtype=self.dtype, name="logits")(x)
-        return resize_bilinear(x.astype(jnp.float32), images.shape[1:3])
+        # Its parameters are the head's own, as in torchvision's files.
+        score = ScoreHead(
+            self.num_classes, norm, activation, self.dropout_rate, self.dtype, name="score"
+        )
+        nn.share_scope(self, score)
+        x = score(features[-1], train=train)
+        return resize_bilinear(x, images.shape[1:3])
 
 
 VARIANTS = {"fcn": {}}

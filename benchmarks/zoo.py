@@ -31,11 +31,10 @@ def measure(name: str) -> dict:
 
     import numpy as np
 
-    from cnnlab.analysis.speed import measure_setup
+    from cnnlab.analysis.speed import measure_speed
     from cnnlab.config import Config, ModelConfig, OptimizerConfig
     from cnnlab.data import ArraySource, Dataset, DatasetInfo
     from cnnlab.models import create_model, model_task
-    from cnnlab.train import make_setup
 
     task = model_task(name)
     network = create_model(name, num_classes=10)
@@ -61,7 +60,7 @@ def measure(name: str) -> dict:
         optimizer=OptimizerConfig(learning_rate=1e-3, options={"momentum": 0.9}),
     )
     dataset = Dataset(info, {"train": ArraySource(images, labels)})
-    speed = measure_setup(make_setup(config, info), dataset)
+    speed = measure_speed(config, dataset)
     return {
         "model": name,
         "image_size": size,

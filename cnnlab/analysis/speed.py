@@ -15,8 +15,8 @@ from cnnlab.config import Config
 from cnnlab.data import Dataset
 from cnnlab.errors import UserError
 from cnnlab.train.feed import make_feed
-from cnnlab.train.parallel import JitParallel, check_divisible, make_parallel
-from cnnlab.train.setup import Setup, load_data, make_setup
+from cnnlab.train.numbers import traceable_numbers
+from cnnlab.train.programs import Programs
 
 # Rounds of each timing, of which the median counts, and how long one of them should take.
 _ROUNDS, _ROUND_SECONDS = 5, 0.5
@@ -72,11 +72,14 @@ class Speed:
         return self.flops / (self.step_ms / 1e3) / self.matmul_flops
 
 
-def measure_speed(config: Config, *, profile: str | Path | None = None) -> Speed:
+def measure_speed(
+    config: Config, dataset: Dataset | None = None, *, profile: str | Path | None = None
+) -> Speed:
     """Trains a few seconds as `config` says, without evaluation, checkpoints and records.
 
     Args:
       config: any experiment.
+      dataset: its data; None loads what the config names.
       profile: folder for a trace of some updates, for TensorBoard's profiler and for Perfetto
         (ui.perfetto.dev opens the file that ends in .json.gz); None writes none.
 
@@ -85,33 +88,24 @@ def measure_speed(config: Config, *, profile: str | Path | None = None) -> Speed
     """
     if config.parallel != "jit":
         raise UserError(f"parallel={config.parallel}: the benchmark measures parallel=jit alone.")
-    dataset = load_data(config)
-    return measure_setup(make_setup(config, dataset.info), dataset, profile=profile)
-
-
-def measure_setup(setup: Setup, dataset: Dataset, *, profile: str | Path | None = None) -> Speed:
-    """As `measure_speed`, of functions and data that exist already."""
-    config = setup.config
-    parallel = make_parallel(config.parallel, config.num_devices)
-    check_divisible("batch_size", config.batch_size, parallel)
-    count = config.steps_per_call or (1 if jax.default_backend() == "cpu" else 10)
-    batches = _batches(setup, dataset, parallel, count)
+    programs = Programs(config, dataset)
+    setup, parallel, count = programs.setup(config), programs.parallel, programs.steps_per_call
+    batches = _batches(programs)
     batch = next(batches)
-    step = setup.train_step()
-    call = parallel.compile_train(lambda state, batch: step(state, batch)[0], count)
-    state = parallel.replicate(setup.create_state())
+    numbers = jax.tree.map(jnp.asarray, traceable_numbers(config))
+    carry = parallel.replicate(programs.new_carry(setup) | {"numbers": numbers})
 
     began = time.perf_counter()
-    lowered = call.lower(state, batch)
+    lowered = programs.train(count).lower(carry, batch)
     trace_seconds = time.perf_counter() - began
     compiled, compile_seconds = _compile(lowered)
 
     def train(batches: Iterator[Any]) -> Callable[[int], None]:
         def run(calls: int) -> None:
-            nonlocal state
+            nonlocal carry
             for _ in range(calls):
-                state = compiled(state, next(batches))
-            jax.block_until_ready(state)
+                carry = compiled(carry, next(batches))
+            jax.block_until_ready(carry)
 
         return run
 
@@ -169,19 +163,18 @@ def matmul_rate(dtype: jnp.dtype, size: int | None = None) -> float:
     return 2 * size**3 / (_medians_ms([run])[0] / 1e3)
 
 
-def _batches(
-    setup: Setup, dataset: Dataset, parallel: JitParallel, steps_per_call: int
-) -> Iterator[dict[str, jax.Array]]:
+def _batches(programs: Programs) -> Iterator[dict[str, jax.Array]]:
     """Whole batches of the training split, for ever."""
+    config, count = programs.config, programs.steps_per_call
     feed = make_feed(
-        dataset.splits["train"],
-        parallel,
-        seed=setup.config.seed,
-        batch_size=setup.config.batch_size,
+        programs.dataset.splits["train"],
+        programs.parallel,
+        seed=config.seed,
+        batch_size=config.batch_size,
         start_step=0,
-        stop_step=10**9 * steps_per_call,
-        steps_per_call=steps_per_call,
-        num_workers=setup.config.data.num_workers,
+        stop_step=10**9 * count,
+        steps_per_call=count,
+        num_workers=config.data.num_workers,
     )
     return (batch for _, batch in feed)
 

@@ -3,8 +3,9 @@
 import math
 from typing import Any
 
+from cnnlab.report.study_metric import SHARES
+
 NOTHING = "\N{EN DASH}"
-SHARES = ("accuracy", "top5", "mean_class_accuracy", "miou", "mean_dice", "boundary_f1")
 
 
 _WORDS = {

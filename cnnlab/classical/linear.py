@@ -11,6 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
 from cnnlab.errors import UserError
+from cnnlab.train.whole_file import whole_file
 
 # Features that vary less than rounding does are taken for constant.
 _CONSTANT = 1e-6
@@ -43,12 +44,10 @@ class Linear:
 
     def save(self, path: Path) -> None:
         """Writes an .npz whole or not at all."""
-        temporary = path.with_name(f".{path.name}.tmp")
-        with temporary.open("wb") as stream:
+        with whole_file(path) as temporary, temporary.open("wb") as stream:
             np.savez(stream, weights=self.weights, bias=self.bias, step=self.step)
             stream.flush()
             os.fsync(stream.fileno())
-        temporary.replace(path)
 
     @classmethod
     def load(cls, path: Path, shape: tuple[int, int]) -> "Linear":

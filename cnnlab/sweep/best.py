@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cnnlab.config import Config, apply_overrides, to_json
+from cnnlab.train.whole_file import whole_file
 
 _WIDTH = 100
 
@@ -31,9 +32,8 @@ def write_best(
         "best.json": json.dumps(final, indent=2) + "\n",
         "best.py": experiment_source(config, overrides, title=title, command=command),
     }.items():
-        temporary = folder / f".{name}.tmp"
-        temporary.write_text(text)
-        temporary.replace(folder / name)
+        with whole_file(folder / name) as temporary:
+            temporary.write_text(text)
 
 
 def experiment_source(

@@ -6,6 +6,7 @@ from pathlib import Path
 from cnnlab.errors import UserError
 from cnnlab.sweep.spec import Spec
 from cnnlab.sweep.storage import without_password
+from cnnlab.train.whole_file import whole_file
 
 FILE = "study.json"
 
@@ -13,9 +14,8 @@ FILE = "study.json"
 def write_description(folder: Path, spec: Spec, storage_url: str | None) -> None:
     """Writes what a study is and where its trials are, whole or not at all."""
     tree = spec.to_json() | {"storage": without_password(storage_url)}
-    temporary = folder / f".{FILE}.tmp"
-    temporary.write_text(json.dumps(tree, indent=2) + "\n")
-    temporary.replace(folder / FILE)
+    with whole_file(folder / FILE) as temporary:
+        temporary.write_text(json.dumps(tree, indent=2) + "\n")
 
 
 def read_description(folder: Path) -> tuple[Spec, str | None] | None:

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from cnnlab.train.whole_file import whole_file
+
 _NAME = "lineage.jsonl"
 
 
@@ -26,9 +28,8 @@ class Lineage:
 
     def _write(self, rows: list[dict[str, Any]]) -> None:
         self._rows = rows
-        temporary = self._path.with_suffix(".tmp")
-        temporary.write_text("".join(json.dumps(row) + "\n" for row in rows))
-        temporary.replace(self._path)
+        with whole_file(self._path) as temporary:
+            temporary.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
 def read_lineage(workdir: str | Path) -> list[dict[str, Any]]:

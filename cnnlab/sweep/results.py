@@ -28,6 +28,7 @@ from cnnlab.sweep.best import write_best
 from cnnlab.sweep.importance import importances
 from cnnlab.sweep.reading import read_study
 from cnnlab.sweep.tables import write_trials
+from cnnlab.train.whole_file import whole_file
 
 
 def write_results(
@@ -80,9 +81,8 @@ def write_results(
         if picture is not None:
             _save(picture, folder / f"{name}.png")
     page = study_page(record, importances=shares, too_few=too_few, command=command, notes=notes)
-    temporary = folder / ".study.html.tmp"
-    temporary.write_text(page)
-    temporary.replace(folder / "study.html")
+    with whole_file(folder / "study.html") as temporary:
+        temporary.write_text(page)
     return record
 
 
@@ -110,6 +110,5 @@ def _test_notes(study: Study, best: Candidate) -> tuple[str, ...]:
 
 
 def _save(picture: Figure, path: Path) -> None:
-    temporary = path.with_name(f".{path.name}")
-    picture.savefig(temporary)
-    temporary.replace(path)
+    with whole_file(path) as temporary:
+        picture.savefig(temporary, format=path.suffix.removeprefix("."))

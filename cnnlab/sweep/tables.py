@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from cnnlab.report.study_data import Study, Trial, value_text
+from cnnlab.train.whole_file import whole_file
 
 _MOST_COLUMNS = 4  # of hyper-parameters, in 100 columns of a terminal
 
@@ -32,9 +33,8 @@ def write_trials(study: Study, path: Path) -> None:
     )  # fmt: skip
     for trial in study.trials:
         writer.writerow(_row(study, trial))
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text.getvalue())
-    temporary.replace(path)
+    with whole_file(path) as temporary:
+        temporary.write_text(text.getvalue())
 
 
 def _row(study: Study, trial: Trial) -> list[object]:

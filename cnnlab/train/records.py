@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from tensorboardX import SummaryWriter
 
+from cnnlab.train.whole_file import whole_file
+
 Row = dict[str, Any]
 
 
@@ -22,9 +24,8 @@ class Records:
         """Opens the files for a run that continues after `after_step`; later rows are dropped."""
         rows = [row for row in read_rows(metrics) if row["step"] <= after_step]
         self._written = {(row["step"], row["split"]) for row in rows}
-        temporary = metrics.with_suffix(".tmp")
-        temporary.write_text("".join(json.dumps(row) + "\n" for row in rows))
-        temporary.replace(metrics)
+        with whole_file(metrics) as temporary:
+            temporary.write_text("".join(json.dumps(row) + "\n" for row in rows))
         self._file = open(metrics, "a")  # noqa: SIM115 (closed by close)
         # A writer that resumes hides the events after its first step.
         self._events = SummaryWriter(str(tensorboard), purge_step=after_step + 1)

@@ -30,6 +30,7 @@ import jax
 from cnnlab.config import Config, differences, from_json, to_json
 from cnnlab.data import DatasetInfo
 from cnnlab.errors import UserError
+from cnnlab.train.whole_file import whole_file
 
 _PACKAGES = ("cnnlab", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy",
              "tensorflow-datasets")  # fmt: skip
@@ -119,9 +120,8 @@ class Workdir:
 
     def write(self, name: str, value: Any) -> None:
         """Writes a JSON file whole or not at all."""
-        temporary = self.path / f".{name}.tmp"
-        temporary.write_text(json.dumps(value, indent=2) + "\n")
-        temporary.replace(self.path / name)
+        with whole_file(self.path / name) as temporary:
+            temporary.write_text(json.dumps(value, indent=2) + "\n")
 
     def write_config(self, config: Config) -> None:
         """Writes config.json; a run that was started here keeps its own."""

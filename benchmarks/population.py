@@ -29,7 +29,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from absl import app, flags
+from absl import app, flags, logging
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +80,13 @@ _MEMBERS_ON_CPU = {"mlp": (1, 4, 16, 64), "lenet": (1, 4, 16, 64), "resnet18": (
 
 def configs(case: Case, members: int) -> list[Any]:
     """Trials from a rate of 0.01 to one of 0.1."""
-    from cnnlab.config import Config, DataConfig, ModelConfig, OptimizerConfig
+    from cnnlab.config import (
+        Config,
+        DataConfig,
+        EvaluationConfig,
+        ModelConfig,
+        OptimizerConfig,
+    )
 
     return [
         Config(
@@ -96,6 +102,7 @@ def configs(case: Case, members: int) -> list[Any]:
                 weight_decay=5e-4,
                 options={"momentum": 0.9},
             ),
+            evaluation=EvaluationConfig(every_epochs=case.steps),  # at the end alone
         )
         for number in range(members)
     ]
@@ -203,14 +210,15 @@ def table(rows: list[dict[str, Any]]) -> str:
             f"{r['wall']:.1f} s ({r['compiling']:.1f}), {r['memory']:,.0f} MiB" if r else "–"
             for r in map(cells.get, WAYS)
         ]
-        both = [cells[way]["wall"] for way in ("shared", "vmap") if way in cells]
-        ratio = f"{cells['auto']['wall'] / min(both):.2f}" if both and "auto" in cells else "–"
+        others = [row["wall"] for way, row in cells.items() if way != "auto"]
+        ratio = f"{cells['auto']['wall'] / min(others):.2f}" if others and "auto" in cells else "–"
         lines.append(f"| {name} | {members} | " + " | ".join(texts) + f" | {ratio} |")
     return "\n".join(lines)
 
 
 def main(_: list[str]) -> None:
     """Measures, or trains as one of the processes."""
+    logging.set_verbosity(logging.WARNING)  # Orbax tells of every file
     if _WORKER.value:
         asked = json.loads(_WORKER.value)
         way, members = asked.pop("way"), asked.pop("members")

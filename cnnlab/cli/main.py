@@ -25,6 +25,7 @@ COMMANDS = (
     "prepare",
     "find_lr",
     "sweep",
+    "pbt",
     "features",
     "benchmark",
     "export",

@@ -152,9 +152,9 @@ def plot_timeline(study: Study) -> Figure | None:
                 if bar.end - bar.start > 0.018 * timeline.length:
                     axis.text((bar.start + bar.end) / 2, row, str(bar.trial.number), ha="center",
                               va="center", fontsize=8, color="white")  # fmt: skip
-        for state in study.counts:
-            if state != "waiting":
-                axis.barh(0, 0, color=STATE_COLORS[state], label=state)
+        drawn = {bar.trial.state for lane in lanes for bar in lane}
+        for state in (state for state in STATE_COLORS if state in drawn):
+            axis.barh(0, 0, color=STATE_COLORS[state], label=state)
         axis.set_yticks([])
         axis.invert_yaxis()
         axis.set_xlim(0, timeline.length)

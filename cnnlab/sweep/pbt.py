@@ -17,7 +17,7 @@ from cnnlab.config import Config
 from cnnlab.errors import UserError
 from cnnlab.sweep.param import Float
 from cnnlab.sweep.param_text import parse_param
-from cnnlab.sweep.pbt_lineage import Lineage
+from cnnlab.sweep.pbt_lineage import Lineage, ancestry, read_lineage
 from cnnlab.sweep.pbt_plan import Plan
 from cnnlab.sweep.pbt_rounds import Population
 from cnnlab.sweep.population import Mode
@@ -62,8 +62,10 @@ def population_based_training(
       display: told of each round; None prints.
 
     Returns:
-      `best_member`, its `metric` on the validation split, and `members`: the result of each, as
-      `fit` returns it, or the reason why there is none. Also written to result.json.
+      `best_member`, its `metric` (`metric_name`) on the validation split, `schedule`: the numbers
+      that its best network was trained with (see `cnnlab.sweep.pbt_lineage.ancestry`), and
+      `members`: the result of each, as `fit` returns it, or the reason why there is none. Also
+      written to result.json.
 
     Raises:
       UserError: a mistake in what is asked for; all members have diverged.
@@ -102,6 +104,9 @@ def population_based_training(
         )
         population.train()
         result = population.judge()
+    best = result["best_member"]
+    saved = result["members"][best]["checkpoint_step"]
+    result["schedule"] = ancestry([read_lineage(run) for run in runs], best, saved)
     folder.write("result.json", result)
     return result
 

@@ -1,7 +1,7 @@
 """Where a member of a trained population comes from: whom it copied, and its numbers since."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,3 +36,27 @@ def read_lineage(workdir: str | Path) -> list[dict[str, Any]]:
     """The rows of a member; none where the folder is not a member's."""
     path = Path(workdir) / _NAME
     return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+
+
+def ancestry(
+    lineages: Sequence[Sequence[Mapping[str, Any]]], member: int, end: int
+) -> list[dict[str, Any]]:
+    """Whom the weights that a member had at a step were trained by, and with which numbers.
+
+    Args:
+      lineages: rows of each member.
+      member: whose weights.
+      end: step that they were saved at, above 0.
+
+    Returns:
+      A row for each time that the numbers changed, in order: `step` from which on, `member` who
+      trained them, and `numbers`. It is a schedule: a run that changes its numbers so gives the
+      same network, but for the ancestors' seeds.
+    """
+    found: list[dict[str, Any]] = []
+    while True:
+        row = [row for row in lineages[member] if row["step"] < end][-1]
+        found.append({"step": row["step"], "member": member, "numbers": row["numbers"]})
+        if row["parent"] is None:
+            return found[::-1]
+        member, end = row["parent"], row["step"]

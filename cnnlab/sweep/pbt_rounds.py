@@ -85,16 +85,19 @@ class Population:
             member.journal.wait()
         judged = [member.judged() for member in alive]
         states = [carry["state"] for _, carry in judged]
-        sums = self._engine.evaluate("test", states)
+        sums = self._engine.evaluate("test", states) if states else []
         for index, member in enumerate(alive):
             step, state = judged[index][0], states[index]
             member.outcome = member.journal.finish(sums[index], step, state.params)
-        scores = [self._score(m.journal.best_metric) for m in self._members]
-        best = max(range(len(scores)), key=scores.__getitem__)
+        finished = [m for m in self._members if isinstance(m.outcome, dict)]
+        if not finished:
+            raise self._all_diverged()
+        best = max(finished, key=lambda member: self._score(member.journal.best_metric))
         outcomes = [m.outcome for m in self._members]
         return {
-            "best_member": best,
-            "metric": self._members[best].journal.best_metric,
+            "best_member": self._members.index(best),
+            "metric_name": self._metric,
+            "metric": best.journal.best_metric,
             "members": [o if isinstance(o, dict) else {"error": str(o)} for o in outcomes],
         }
 
@@ -149,6 +152,12 @@ class Population:
         usable = metric is not None and math.isfinite(metric)
         return self._sign * metric if usable else -math.inf
 
+    def _all_diverged(self) -> Diverged:
+        return Diverged(
+            f"All members have diverged by step {self.step}; take lower ranges, e.g. of "
+            "optimizer.learning_rate."
+        )
+
     def _own(self, member: Member) -> dict[str, float]:
         return {path: member.journal.numbers[path] for path in sorted(self._plan.space)}
 
@@ -160,10 +169,7 @@ class Population:
             for m, metric in zip(members, metrics, strict=True)
         ]
         if max(scores) == -math.inf:
-            raise Diverged(
-                f"All members have diverged by step {self.step}; take lower ranges, e.g. of "
-                "optimizer.learning_rate."
-            )
+            raise self._all_diverged()
         key = jax.random.fold_in(jax.random.PRNGKey(self._plan.config.seed), _STREAM)
         numbers = {
             path: jnp.asarray([m.journal.numbers[path] for m in members], jnp.float32)

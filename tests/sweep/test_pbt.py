@@ -13,7 +13,8 @@ from cnnlab.config import Config, DataConfig, ModelConfig, OptimizerConfig, appl
 from cnnlab.errors import UserError
 from cnnlab.sweep import fit_group, log, population_based_training, uniform
 from cnnlab.sweep.pbt_exploit import make_exploit
-from cnnlab.sweep.pbt_lineage import read_lineage
+from cnnlab.sweep.pbt_lineage import ancestry, read_lineage
+from cnnlab.sweep.pbt_picture import draw_population
 from cnnlab.sweep.population_rows import Rows
 from cnnlab.sweep.population_turns import Turns
 from cnnlab.train import Interrupted, Programs, fit, load_run
@@ -168,6 +169,40 @@ def test_lineage_and_run_folders(config, tmp_path):
         # A run of its own: nothing is left to train.
         assert fit(config_there, run, display=Silence())["steps"] == 48
     assert copies >= 5
+
+    best = tmp_path / "members" / f"{result['best_member']:02}"
+    end = result["members"][result["best_member"]]["checkpoint_step"]
+    schedule = result["schedule"]
+    governing = [row for row in read_lineage(best) if row["step"] < end][-1]
+    assert schedule[-1] == {
+        "step": governing["step"],
+        "member": result["best_member"],
+        "numbers": governing["numbers"],
+    }
+    assert schedule[0]["step"] == 0
+    assert draw_population(tmp_path).stat().st_size > 0
+
+
+def test_the_ancestors_of_a_network():
+    """Member 1 copies 0 at step 10, 2 copies 1 at 20, and 1 copies 0 again at 30."""
+
+    def row(step, parent, number):
+        return {"step": step, "parent": parent, "numbers": {"a": number}}
+
+    lineages = [
+        [row(0, None, 0.1)],
+        [row(0, None, 0.2), row(10, 0, 0.3), row(30, 0, 0.4)],
+        [row(0, None, 0.5), row(20, 1, 0.6)],
+    ]
+
+    def short(member, end):
+        found = ancestry(lineages, member, end)
+        return [(one["step"], one["member"], one["numbers"]["a"]) for one in found]
+
+    assert short(2, 40) == [(0, 0, 0.1), (10, 1, 0.3), (20, 2, 0.6)]
+    assert short(2, 20) == [(0, 2, 0.5)]
+    assert short(1, 40) == [(0, 0, 0.1), (30, 1, 0.4)]
+    assert short(1, 10) == [(0, 1, 0.2)]
 
 
 @pytest.mark.parametrize("mode", ["vmap", "shared"])

@@ -21,7 +21,7 @@ _FATAL = re.compile(r"F\d{4} .*client\.h:\d+\] Terminating process because the J
 
 def main() -> None:
     """Copies standard input to standard output until it ends."""
-    for signum in (signal.SIGINT, signal.SIGTERM):
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(signum, signal.SIG_IGN)  # schedulers signal all processes of a job
     sys.stdin.reconfigure(errors="replace")
     words, said, fatal, muted = "", False, False, False

@@ -28,12 +28,12 @@ from absl import flags
 
 from cnnlab.cli.arguments import refuse_positional
 from cnnlab.cli.config_flags import DEFAULT_EXPERIMENT, define_config_flag, resolve_config
+from cnnlab.cli.launcher import define_launcher_flags, on_slurm
 from cnnlab.cli.platform import share_compilation_cache
 from cnnlab.config import apply_overrides, from_json, load_sweep
 from cnnlab.errors import UserError
 
 _DEFAULTS = {"sampler": "tpe", "pruner": "none", "repeats": 1, "seed": 0}
-_LAUNCHERS = ("local", "slurm")
 
 
 def define_flags(values: flags.FlagValues) -> None:
@@ -80,11 +80,7 @@ def define_flags(values: flags.FlagValues) -> None:
         "the number of workers.",
     )
     text("storage", None, "postgresql://USER@HOST/DATABASE, for a study on many machines.")
-    text("launcher", "local", "local, or slurm: each worker is a job of a Slurm array.")
-    flags.DEFINE_multi_string(
-        "slurm", [], "NAME=VALUE of a job, e.g. slurm_partition=gpu or timeout_min=600, as "
-        "submitit calls them", flag_values=values
-    )  # fmt: skip
+    define_launcher_flags(values, slurm="each worker is a job of a Slurm array")
     flags.DEFINE_bool("dry_run", False, "List the trials, and start none.", flag_values=values)
     flags.DEFINE_bool("status", False, "Tell how the study stands.", flag_values=values)
     flags.DEFINE_bool("json", False, "Print one JSON object, last.", flag_values=values)
@@ -93,15 +89,14 @@ def define_flags(values: flags.FlagValues) -> None:
 def run(values: flags.FlagValues, overrides: dict[str, str], positional: list[str]) -> int:
     """Runs, continues, lists or tells of a study."""
     refuse_positional("sweep", positional)
-    if values.launcher not in _LAUNCHERS:
-        raise UserError(f"--launcher={values.launcher} must be one of {', '.join(_LAUNCHERS)}.")
+    jobs = on_slurm(values)
     from cnnlab.sweep.run import read_population
 
     population = read_population(values.population)
     if values.workers < 1:
         raise UserError(f"--workers={values.workers} must be at least 1.")
     folder = Path(values.study or f"runs/{Path(values.config or DEFAULT_EXPERIMENT).stem}_sweep")
-    if values.workers > 1 or values.launcher != "local":
+    if values.workers > 1 or jobs:
         # The devices are the workers', and would be short of memory if this process took its part.
         import jax
 
@@ -218,7 +213,7 @@ def _work(folder: Path, spec: Any, values: flags.FlagValues, population: int) ->
     again = f"python launch.py sweep --study={folder}"
     if values.workers > 1:
         again += f" --workers={values.workers}"
-    if values.launcher == "slurm":
+    if on_slurm(values):
         from cnnlab.sweep.slurm import submit
 
         jobs = submit(study, workers=values.workers, population=population, options=values.slurm)

@@ -6,13 +6,16 @@ usage: python launch.py train [--config=EXPERIMENT] [--workdir=FOLDER] [--config
   python launch.py train --config=experiments/lenet_digits.py --workdir=runs/fast \
       --config.optimizer.learning_rate=0.05 --config.epochs=5
   python launch.py train --workdir=runs/fast        resumes that run
+  python launch.py train --workdir=runs/big --launcher=slurm --slurm=timeout_min=600 \
+      --slurm=nodes=2 --slurm=tasks_per_node=4 --slurm=gpus_per_node=4
 
 A run is one folder; it holds the resolved config, checkpoints, metrics and pictures. Training on a
 folder that holds a run resumes it; with a config that contradicts the saved one it stops and shows
 the difference. SIGTERM and Ctrl-C save, then exit with status 143 and 130.
 
 With --distributed, the processes of several hosts train one network, each on its share of every
-batch; start this same command on all of them. See docs/scale.md.
+batch; start this same command on all of them. With --launcher=slurm, the run is submitted as a job
+of a Slurm cluster, whose tasks, if they are several, find each other. See docs/scale.md.
 """
 
 import sys
@@ -28,6 +31,7 @@ from cnnlab.cli.config_flags import (
     resolve_config,
 )
 from cnnlab.cli.hosts import define_host_flags, together
+from cnnlab.cli.launcher import define_launcher_flags, on_slurm
 from cnnlab.cli.platform import enable_compilation_cache
 from cnnlab.config import Config, apply_overrides, validate
 from cnnlab.errors import UserError
@@ -40,11 +44,14 @@ def define_flags(values: flags.FlagValues) -> None:
         "workdir", None, "Folder of the run; runs/EXPERIMENT where unset.", flag_values=values
     )
     define_host_flags(values)
+    define_launcher_flags(values, slurm="the run is a job")
 
 
 def run(values: flags.FlagValues, overrides: dict[str, str], positional: list[str]) -> int:
     """Trains, draws, and says what to do next."""
     refuse_positional("train", positional)
+    if on_slurm(values):
+        return _submit(values, overrides)
     with together(values):
         return _train(values, overrides)
 
@@ -92,6 +99,27 @@ def _train(values: flags.FlagValues, overrides: dict[str, str]) -> int:
         f"  python launch.py predict --workdir={workdir} IMAGE.png{out}\n"
         f"{summary}"
         f"  tensorboard --logdir={workdir}        (pip install tensorboard)"
+    )
+    return 0
+
+
+def _submit(values: flags.FlagValues, overrides: dict[str, str]) -> int:
+    from cnnlab.cli.run_job import submit_run
+
+    if values.distributed:
+        raise UserError(
+            "--distributed is for the hosts themselves: leave it out. A job with several tasks, "
+            "e.g. --slurm=tasks_per_node=4, trains with them all."
+        )
+    config, workdir = _config_and_workdir(values, overrides)
+    validate(config)
+    (job,) = submit_run(config, workdir, options=values.slurm)
+    print(
+        f"submitted: {job}\n"
+        f"  it prints to {workdir}/logs/{job}_0_log.out and {job}_0_log.err\n"
+        f"next:\n"
+        f"  squeue --job={job}\n"
+        f"  scancel {job}        saves and stops; the same command goes on"
     )
     return 0
 

@@ -11,6 +11,7 @@ confusion_matrix.npy  counts on the test split, rows are true classes
 curves.png, confusion_matrix.png
 class_scores.png  of segmentation: the IoU of each class
 predictions.png   of segmentation: label maps of a few examples, as of the last evaluation
+logs/             of a job on a cluster: what its tasks print
 """
 
 import contextlib

@@ -16,6 +16,8 @@ from cnnlab.train.programs import Programs
 
 # On CPU, the weights of more members than that do not stay in the caches together.
 _MOST_ROWS_ON_CPU = 16
+# A measurement takes about as long as a compilation, and may cost a tenth of the training.
+_WORTH = 10
 _ROUNDS = 3
 _SECONDS = 0.1  # of each way in each round
 
@@ -43,9 +45,9 @@ def choose(programs: Programs, members: int) -> Choice:
     """The faster way, measured once for each skeleton, kind of device and twofold of members.
 
     Nothing is measured where the answer is known: a single member; a case that `obstacle` names;
-    on CPU, a network with convolutions, of which those with weights of several members take about
-    ten times as long as one after the other (they become grouped convolutions); or a training that
-    is over before a second program would have been compiled.
+    and on CPU a network with convolutions, which with weights of several members become grouped
+    convolutions, far slower than one after the other. Nor is it where the training is so short that
+    a measurement would cost more than a tenth of it: then it is side by side.
     """
     device = jax.devices()[0].device_kind
     size = members.bit_length()  # numbers of members between two powers of two are one case
@@ -84,23 +86,26 @@ def _choose(programs: Programs, members: int) -> Choice:
         return Choice("shared", f"Side by side is not possible: {impossible}.")
     if jax.default_backend() == "cpu" and _has_convolutions(programs):
         return Choice("shared", "On CPU, convolutions are faster one after the other.")
-    began = time.monotonic()
-    in_turn = _in_turn(programs)
-    next(in_turn)
-    compiled = time.monotonic() - began
-    left = members * programs.setup(programs.config).total_steps * next(in_turn)
-    if left < compiled:
-        return Choice("shared", "All is over before another program would have been compiled.")
-    side_by_side = _side_by_side(programs, rows_at_once(members))
+    rows = rows_at_once(members)
     try:
+        # What is mostly faster comes first: where it is not worth a measurement, it is taken.
+        began = time.monotonic()
+        side_by_side = _side_by_side(programs, rows)
         next(side_by_side)
+        compiled = time.monotonic() - began
+        left = members * programs.setup(programs.config).total_steps * next(side_by_side)
+        if left < _WORTH * compiled:
+            return Choice("vmap", "Mostly faster, and the training is too short to measure it.")
+        in_turn = _in_turn(programs)
+        next(in_turn)
+        next(in_turn)
         rounds = [(next(in_turn), next(side_by_side)) for _ in range(_ROUNDS)]
     except jax.errors.JaxRuntimeError as error:
         if "RESOURCE_EXHAUSTED" not in str(error):
             raise
         return Choice("shared", "The device's memory does not hold all members at once.")
     finally:
-        rows_of(programs, rows_at_once(members)).clear()
+        rows_of(programs, rows).clear()
     # What disturbs a measurement makes it longer.
     shared, vmap = (min(times) for times in zip(*rounds, strict=True))
     mode = "vmap" if vmap < shared else "shared"
@@ -108,14 +113,9 @@ def _choose(programs: Programs, members: int) -> Choice:
 
 
 def _has_convolutions(programs: Programs) -> bool:
-    setup = programs.setup(programs.config)
-    carry = {
-        "numbers": traceable_numbers(programs.config),
-        "state": setup.abstract_state(),
-        "window": programs.zero_window,
-    }
-    jaxpr = jax.make_jaxpr(programs.advance)(carry, setup.abstract_batch())
-    return "conv_general_dilated" in str(jaxpr)
+    """By the weights: a band matrix that stands for a convolution does not gain either."""
+    params = programs.setup(programs.config).abstract_state().params
+    return any(weights.ndim >= 4 for weights in jax.tree.leaves(params))
 
 
 def _in_turn(programs: Programs) -> Iterator[float]:

@@ -287,8 +287,14 @@ def test_choice(monkeypatch):
     convolutions = choose(Programs(wide), 4)
     assert convolutions.mode == "shared"
     assert "convolutions" in convolutions.reason
-    seconds["a"] = 1e-12
-    assert "over before" in choose(programs, 9).reason
+    lenet = choose(
+        Programs(base("lenet_relu", steps=10**6)), 4
+    )  # whose products are not convolutions
+    assert (lenet.mode, lenet.seconds) == ("shared", {})
+    seconds |= {"a": 1e-13, "b": 1e-12}
+    short = choose(programs, 9)
+    assert (short.mode, short.seconds) == ("vmap", {})
+    assert "too short" in short.reason
 
 
 def test_choice_measures_both_ways(monkeypatch, tmp_path):

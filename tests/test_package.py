@@ -6,6 +6,7 @@ import pkgutil
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -103,13 +104,20 @@ def test_classical_experiment_is_fitted(name, tmp_path, monkeypatch):
 def test_experiment_trains_two_steps(name):
     """With its own network, augmentation and optimizer, on a small batch of random images.
 
-    Weights that it starts from are left out: they are another run's, or not on this machine.
+    Weights that it starts from are left out: they are another run's, or not on this machine. Steps
+    of very deep networks compile for a minute or more, and are traced alone.
     """
     overrides = {"batch_size": 4, "model.pretrained": None}
     config = apply_overrides(load_experiment(name), overrides)
     validate(config)
     dataset = stand_in(config)
     setup = make_setup(config, dataset.info)
+    shapes = setup.abstract_state()
+    if len(jax.tree.leaves(shapes.params)) > 150:
+        after, sums = jax.eval_shape(setup.train_step(), shapes, setup.abstract_batch())
+        assert jax.tree.map(jnp.shape, after) == jax.tree.map(jnp.shape, shapes)
+        assert sums["loss"].shape == ()
+        return
     parallel = make_parallel("jit", 1)
     step = parallel.compile_train(lambda state, batch: setup.train_step()(state, batch)[0])
     source = dataset.splits["train"]

@@ -2,6 +2,7 @@
 
     python benchmarks/zoo.py --markdown=docs/zoo_speed.md
     python benchmarks/zoo.py --networks='resnet*' --image_size=224 --batch_size=256 --dtype=bfloat16
+    python benchmarks/zoo.py --compile_only     # nothing is run: compilation and memory alone
 
 Random images that lie in memory, SGD with momentum, one device. A network whose smallest image is
 larger than --image_size gets that size. Each network is measured in a process of its own, so that
@@ -20,6 +21,7 @@ _NETWORKS = flags.DEFINE_list("networks", ["*"], "Names or patterns of `launch.p
 _IMAGE_SIZE = flags.DEFINE_integer("image_size", 64, "Height and width in pixels.", 1)
 _BATCH_SIZE = flags.DEFINE_integer("batch_size", 8, "Images of an update.", 1)
 _DTYPE = flags.DEFINE_enum("dtype", "float32", ["float32", "bfloat16"], "Type of computation.")
+_COMPILE_ONLY = flags.DEFINE_bool("compile_only", False, "Compile the steps, and run none.")
 _MARKDOWN = flags.DEFINE_string("markdown", None, "Also write the table to this file.")
 _JSON = flags.DEFINE_string("json", None, "Also write the results to this file.")
 _WORKER = flags.DEFINE_string("worker", None, "Used by the script itself.")
@@ -31,10 +33,11 @@ def measure(name: str) -> dict:
 
     import numpy as np
 
-    from cnnlab.analysis.speed import measure_speed
+    from cnnlab.analysis.speed import compile_step, measure_speed
     from cnnlab.config import Config, ModelConfig, OptimizerConfig
     from cnnlab.data import ArraySource, Dataset, DatasetInfo
     from cnnlab.models import create_model, model_task
+    from cnnlab.train.programs import Programs
 
     task = model_task(name)
     network = create_model(name, num_classes=10)
@@ -60,10 +63,20 @@ def measure(name: str) -> dict:
         optimizer=OptimizerConfig(learning_rate=1e-3, options={"momentum": 0.9}),
     )
     dataset = Dataset(info, {"train": ArraySource(images, labels)})
+    row = {"model": name, "image_size": size}
+    if _COMPILE_ONLY.value:
+        programs = Programs(config, dataset)
+        step = compile_step(programs)
+        return {
+            **row,
+            "device": programs.parallel.mesh.devices.item().device_kind,
+            "trace_seconds": step.trace_seconds,
+            "compile_seconds": step.compile_seconds,
+            "peak_memory": step.state_memory + step.temporary_memory,
+        }
     speed = measure_speed(config, dataset)
     return {
-        "model": name,
-        "image_size": size,
+        **row,
         **dataclasses.asdict(speed),
         "images_per_second": speed.batch_size / speed.step_ms * 1e3,
         "utilisation": speed.utilisation,
@@ -81,10 +94,15 @@ def table(results: list[dict]) -> str:
         if "skipped" in r:
             lines.append(f"| {r['model']} | | | | | | | {r['skipped']} |")
             continue
+        run = (
+            "| – | – "
+            if "step_ms" not in r
+            else (f"| {r['step_ms']:.1f} | {r['images_per_second']:,.0f} ")
+        )
+        share = f"{100 * r['utilisation']:.0f} %" if "step_ms" in r else "–"
         lines.append(
             f"| {r['model']} | {r['image_size']} | {r['trace_seconds']:.1f} "
-            f"| {r['compile_seconds']:.1f} | {r['step_ms']:.1f} | {r['images_per_second']:,.0f} "
-            f"| {r['peak_memory'] / 2**20:,.0f} | {100 * r['utilisation']:.0f} % |"
+            f"| {r['compile_seconds']:.1f} {run}| {r['peak_memory'] / 2**20:,.0f} | {share} |"
         )
     return "\n".join(lines) + "\n"
 
@@ -105,7 +123,7 @@ def main(_: list[str]) -> None:
     results = []
     for name in names:
         command = [sys.executable, __file__, f"--worker={name}"]
-        for flag in ("image_size", "batch_size", "dtype"):
+        for flag in ("image_size", "batch_size", "dtype", "compile_only"):
             command.append(f"--{flag}={flags.FLAGS[flag].value}")
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:

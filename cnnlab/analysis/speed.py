@@ -16,7 +16,9 @@ from cnnlab.data import Dataset
 from cnnlab.errors import UserError
 from cnnlab.train.feed import make_feed
 from cnnlab.train.numbers import traceable_numbers
+from cnnlab.train.parallel import Parallel
 from cnnlab.train.programs import Programs
+from cnnlab.train.setup import Setup
 
 # Rounds of each timing, of which the median counts, and how long one of them should take.
 _ROUNDS, _ROUND_SECONDS = 5, 0.5
@@ -72,6 +74,54 @@ class Speed:
         return self.flops / (self.step_ms / 1e3) / self.matmul_flops
 
 
+@dataclasses.dataclass(frozen=True)
+class CompiledStep:
+    """The training program of a run, compiled from shapes: nothing was computed.
+
+    Attributes:
+      call: `call(carry, batch) -> carry`.
+      trace_seconds: from Python to the program that the compiler is given.
+      compile_seconds: of that program, with the compilation cache left out.
+      state_memory: bytes of the arguments (state and batch) and results on a device; a result that
+        takes an argument's place counts once.
+      temporary_memory: bytes of what lies in between, as the compiler planned them: above all
+        activations that are kept for the gradients.
+    """
+
+    call: Callable[..., Any]
+    trace_seconds: float
+    compile_seconds: float
+    state_memory: int
+    temporary_memory: int
+
+
+def compile_step(programs: Programs) -> CompiledStep:
+    """Compiles what a run with these programs trains with."""
+    setup, parallel, count = _parts(programs)
+    carry = parallel.abstract({"state": setup.abstract_state(), "window": programs.zero_window})
+    # Arrays, not shapes: those would not keep that numbers are weakly typed.
+    numbers = jax.tree.map(jnp.asarray, traceable_numbers(programs.config))
+    batch = setup.abstract_batch()
+    if count > 1:
+        batch = {
+            name: jax.ShapeDtypeStruct((count, *x.shape), x.dtype) for name, x in batch.items()
+        }
+    began = time.perf_counter()
+    lowered = programs.train(count).lower(carry | parallel.replicate({"numbers": numbers}), batch)
+    trace_seconds = time.perf_counter() - began
+    compiled, compile_seconds = _compile(lowered)
+    memory = compiled.memory_analysis()
+    return CompiledStep(
+        call=compiled,
+        trace_seconds=trace_seconds,
+        compile_seconds=compile_seconds,
+        state_memory=memory.argument_size_in_bytes
+        + memory.output_size_in_bytes
+        - memory.alias_size_in_bytes,
+        temporary_memory=memory.temp_size_in_bytes,
+    )
+
+
 def measure_speed(
     config: Config, dataset: Dataset | None = None, *, profile: str | Path | None = None
 ) -> Speed:
@@ -89,22 +139,18 @@ def measure_speed(
     if config.parallel != "jit":
         raise UserError(f"parallel={config.parallel}: the benchmark measures parallel=jit alone.")
     programs = Programs(config, dataset)
-    setup, parallel, count = programs.setup(config), programs.parallel, programs.steps_per_call
+    setup, parallel, count = _parts(programs)
+    step = compile_step(programs)
     batches = _batches(programs)
     batch = next(batches)
     numbers = jax.tree.map(jnp.asarray, traceable_numbers(config))
     carry = parallel.replicate(programs.new_carry(setup) | {"numbers": numbers})
 
-    began = time.perf_counter()
-    lowered = programs.train(count).lower(carry, batch)
-    trace_seconds = time.perf_counter() - began
-    compiled, compile_seconds = _compile(lowered)
-
     def train(batches: Iterator[Any]) -> Callable[[int], None]:
         def run(calls: int) -> None:
             nonlocal carry
             for _ in range(calls):
-                carry = compiled(carry, next(batches))
+                carry = step.call(carry, next(batches))
             jax.block_until_ready(carry)
 
         return run
@@ -123,7 +169,6 @@ def measure_speed(
     if profile is not None:
         with jax.profiler.trace(str(profile), create_perfetto_trace=True):
             train(batches)(max(1, 10 // count))
-    memory = compiled.memory_analysis()
     macs = total_macs(summarize(setup.model, setup.info.image_shape))
     devices = parallel.mesh.devices.flatten()
     return Speed(
@@ -133,12 +178,9 @@ def measure_speed(
         loop_ms=loop_ms,
         step_ms=step_ms,
         input_ms=input_ms,
-        trace_seconds=trace_seconds,
-        compile_seconds=compile_seconds,
-        peak_memory=memory.argument_size_in_bytes
-        + memory.output_size_in_bytes
-        - memory.alias_size_in_bytes
-        + memory.temp_size_in_bytes,
+        trace_seconds=step.trace_seconds,
+        compile_seconds=step.compile_seconds,
+        peak_memory=step.state_memory + step.temporary_memory,
         flops=6.0 * macs * config.batch_size,
         matmul_flops=len(devices) * matmul_rate(jnp.dtype(config.model.dtype)),
     )
@@ -161,6 +203,10 @@ def matmul_rate(dtype: jnp.dtype, size: int | None = None) -> float:
         jax.block_until_ready(result)
 
     return 2 * size**3 / (_medians_ms([run])[0] / 1e3)
+
+
+def _parts(programs: Programs) -> tuple[Setup, Parallel, int]:
+    return programs.setup(programs.config), programs.parallel, programs.steps_per_call
 
 
 def _batches(programs: Programs) -> Iterator[dict[str, jax.Array]]:

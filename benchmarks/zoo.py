@@ -14,6 +14,7 @@ import json
 import pathlib
 import subprocess
 import sys
+import time
 
 from absl import app, flags
 
@@ -66,9 +67,11 @@ def measure(name: str) -> dict:
     row = {"model": name, "image_size": size}
     if _COMPILE_ONLY.value:
         programs = Programs(config, dataset)
+        began = time.process_time()
         step = compile_step(programs)
         return {
             **row,
+            "cpu_seconds": time.process_time() - began,
             "device": programs.parallel.mesh.devices.item().device_kind,
             "trace_seconds": step.trace_seconds,
             "compile_seconds": step.compile_seconds,
@@ -83,27 +86,34 @@ def measure(name: str) -> dict:
     }
 
 
+# Heads of the columns, and what is in them.
+COLUMNS = {
+    "network": lambda r: r["model"],
+    "pixels": lambda r: str(r["image_size"]),
+    "tracing, s": lambda r: f"{r['trace_seconds']:.1f}",
+    "compilation, s": lambda r: f"{r['compile_seconds']:.1f}",
+}
+COMPILED = COLUMNS | {
+    "processor time of both, s": lambda r: f"{r['cpu_seconds']:.1f}",
+    "memory, MiB": lambda r: f"{r['peak_memory'] / 2**20:,.0f}",
+}
+TIMED = COLUMNS | {
+    "step, ms": lambda r: f"{r['step_ms']:.1f}",
+    "images/s": lambda r: f"{r['images_per_second']:,.0f}",
+    "memory, MiB": lambda r: f"{r['peak_memory'] / 2**20:,.0f}",
+    "share of a matrix product's rate": lambda r: f"{100 * r['utilisation']:.0f} %",
+}
+
+
 def table(results: list[dict]) -> str:
     """The results as Markdown."""
-    lines = [
-        "| network | pixels | tracing, s | compilation, s | step, ms | images/s | memory, MiB | "
-        "share of a matrix product's rate |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
+    columns = COMPILED if _COMPILE_ONLY.value else TIMED
+    lines = ["| " + " | ".join(columns) + " |", "|---|" + "---:|" * (len(columns) - 1)]
     for r in results:
-        if "skipped" in r:
-            lines.append(f"| {r['model']} | | | | | | | {r['skipped']} |")
-            continue
-        run = (
-            "| – | – "
-            if "step_ms" not in r
-            else (f"| {r['step_ms']:.1f} | {r['images_per_second']:,.0f} ")
-        )
-        share = f"{100 * r['utilisation']:.0f} %" if "step_ms" in r else "–"
-        lines.append(
-            f"| {r['model']} | {r['image_size']} | {r['trace_seconds']:.1f} "
-            f"| {r['compile_seconds']:.1f} {run}| {r['peak_memory'] / 2**20:,.0f} | {share} |"
-        )
+        cells = [show(r) for show in columns.values()] if "skipped" not in r else [
+            r["model"], *[""] * (len(columns) - 2), r["skipped"]
+        ]  # fmt: skip
+        lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 

@@ -37,3 +37,12 @@ def test_a_compilation_at_first_is_not_held_against_the_calls_after_it():
 def test_calls_that_get_slower():
     found = waits(lambda call: 0.01 if call < 200 else 2.0, 300)
     assert found[-1] - found[-2] == 1
+
+
+def test_several_devices_of_a_cpu_are_waited_for_after_each_call():
+    now = 0.0
+    pace = Pace(clock=lambda: now)  # tests have eight devices
+    for _ in range(100):
+        now += 0.001
+        assert pace.wait_is_due()
+        pace.waited()

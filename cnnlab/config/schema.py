@@ -33,7 +33,8 @@ class DataConfig:
       mean: per channel, subtracted from pixels in [0, 1]. Unset takes what `model.pretrained`
         expects, where that is known and images have three channels, else the training split's own.
       std: likewise, what is divided by afterwards; set both or neither.
-      num_workers: processes that decode images of sets too large to be held in memory.
+      num_workers: processes that decode images of sets too large to be held in memory; 0 takes
+        threads.
     """
 
     name: str = "digits"

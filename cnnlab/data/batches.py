@@ -2,12 +2,11 @@
 
 from collections.abc import Iterator
 
-import grain
 import numpy as np
-from absl import flags
 
 from cnnlab.data.order import batch_indices, share_size
-from cnnlab.data.source import IGNORE, ArraySource, Source, as_labels
+from cnnlab.data.source import IGNORE, ArraySource, Source, as_labels, read_many
+from cnnlab.data.stream import stream
 
 Batch = dict[str, np.ndarray]
 
@@ -25,8 +24,8 @@ def train_batches(
 ) -> Iterator[Batch]:
     """Yields the batches of the steps from `start_step` to `stop_step`.
 
-    Nothing before `start_step` is read. Sources in memory are gathered; others are decoded by
-    grain: in `num_workers` processes, or in threads where that is 0.
+    Nothing before `start_step` is read. Sources in memory are gathered; others are decoded and
+    brought to their size by grain, whole batches ahead.
 
     Args:
       source: of the training split.
@@ -36,7 +35,7 @@ def train_batches(
       stop_step: updates made after the last batch.
       process_index: which share.
       process_count: how many shares.
-      num_workers: processes that decode.
+      num_workers: processes that decode; 0 takes threads.
 
     Yields:
       `image` uint8 [batch, height, width, channels], `mask` ones [batch], and `label` int32 [batch]
@@ -59,24 +58,15 @@ def train_batches(
             yield _batch(source.images[chosen], source.labels[chosen])
         return
 
-    def decode(step: int) -> Batch:
-        examples = [source[int(index)] for index in indices(start_step + step)]
-        return _batch(
-            np.stack([example["image"] for example in examples]),
-            np.stack([example["label"] for example in examples]),
-        )
+    def decode(number: int) -> Batch:
+        return _batch(*read_many(source, indices(start_step + number)))
 
-    # One element is one batch, so that processes share out batches and cannot reorder examples.
-    steps = grain.MapDataset.range(stop_step - start_step).map(decode)
-    if not num_workers:
-        yield from steps.to_iter_dataset(grain.ReadOptions(num_threads=4, prefetch_buffer_size=4))
-        return
-    if not flags.FLAGS.is_parsed():
-        # grain's processes read absl flags, which only programs under `app.run` have parsed.
-        flags.FLAGS.mark_as_parsed()
-    options = grain.ReadOptions(num_threads=0, prefetch_buffer_size=0)
-    workers = grain.MultiprocessingOptions(num_workers=num_workers)
-    yield from steps.to_iter_dataset(options).mp_prefetch(workers)
+    # One item is one batch, so that processes share out batches and cannot reorder examples.
+    for batch in stream(decode, stop_step - start_step, num_workers):
+        if num_workers:
+            # Worker processes leave batches in shared memory, of which containers have little.
+            batch = {name: np.array(values) for name, values in batch.items()}
+        yield batch
 
 
 def eval_batches(
@@ -99,24 +89,24 @@ def eval_batches(
     share = share_size(batch_size, process_count)
     first_example = source[0]
     shape, map_shape = first_example["image"].shape, np.shape(first_example["label"])
-    for first in range(process_index * share, _round_up(len(source), batch_size), batch_size):
-        numbers = range(first, min(first + share, len(source)))
+
+    def padded(number: int) -> Batch:
+        first = number * batch_size + process_index * share
+        numbers = np.arange(first, max(first, min(first + share, len(source))))
         images = np.zeros((share, *shape), np.uint8)
         labels = as_labels(np.full((share, *map_shape), IGNORE if map_shape else 0, np.uint8))
-        if isinstance(source, ArraySource):
-            images[: len(numbers)] = source.images[first : first + share]
-            labels[: len(numbers)] = source.labels[first : first + share]
-        else:
-            for row, number in enumerate(numbers):
-                example = source[number]
-                images[row], labels[row] = example["image"], example["label"]
+        if len(numbers):
+            images[: len(numbers)], labels[: len(numbers)] = read_many(source, numbers)
         batch = _batch(images, labels)
         batch["mask"][len(numbers) :] = 0.0
-        yield batch
+        return batch
 
-
-def _round_up(number: int, multiple: int) -> int:
-    return -(-number // multiple) * multiple
+    count = -(-len(source) // batch_size)
+    if isinstance(source, ArraySource):
+        yield from map(padded, range(count))
+    else:
+        # In threads: processes would take longer to start than most evaluations take.
+        yield from stream(padded, count, num_workers=0)
 
 
 def _batch(images: np.ndarray, labels: np.ndarray) -> Batch:

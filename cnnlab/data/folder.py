@@ -38,6 +38,13 @@ class FolderSource:
     def __getitem__(self, index: int) -> Example:
         return {"image": read_image(self.paths[index], self.shape), "label": self.labels[index]}
 
+    def read_many(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """See `cnnlab.data.source.read_many`."""
+        images = np.empty((len(indices), *self.shape), np.uint8)
+        for row, index in enumerate(indices):
+            images[row] = read_image(self.paths[index], self.shape)
+        return images, self.labels[indices]
+
     def take(self, indices: np.ndarray) -> "FolderSource":
         """The examples with these numbers, in this order."""
         return FolderSource([self.paths[i] for i in indices], self.labels[indices], self.shape)

@@ -20,7 +20,21 @@ class Source(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> Example:
-        """`image` uint8 [height, width, channels] and `label`: int, or uint8 [height, width]."""
+        """`image` uint8 [height, width, channels] and `label`: int, or uint8 [height, width].
+
+        A source that reads many examples faster together has a method `read_many` as well.
+        """
+
+
+def read_many(source: Source, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Images and labels of the examples with these numbers, each stacked on a first axis."""
+    if hasattr(source, "read_many"):
+        return source.read_many(indices)
+    examples = [source[int(index)] for index in indices]
+    return (
+        np.stack([example["image"] for example in examples]),
+        as_labels(np.stack([example["label"] for example in examples])),
+    )
 
 
 class ArraySource:
@@ -55,6 +69,10 @@ class ArraySource:
     def __getitem__(self, index: int) -> Example:
         return {"image": self.images[index], "label": self.labels[index]}
 
+    def read_many(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """See `read_many`."""
+        return self.images[indices], self.labels[indices]
+
     def take(self, indices: np.ndarray) -> "ArraySource":
         """The examples with these numbers, in this order."""
         return ArraySource(self.images[indices], self.labels[indices])
@@ -76,6 +94,10 @@ class Subset:
 
     def __getitem__(self, index: int) -> Example:
         return self._source[int(self._indices[index])]
+
+    def read_many(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """See `read_many`."""
+        return read_many(self._source, self._indices[indices])
 
 
 def take(source: Source, indices: np.ndarray) -> Source:

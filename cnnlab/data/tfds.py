@@ -6,14 +6,15 @@ unpacks archives through it.
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from cnnlab.data import tfds_masks
 from cnnlab.data.cache import MAX_BYTES, cached
-from cnnlab.data.image import fit_array
+from cnnlab.data.image import UNREADABLE, decode_image, unreadable
 from cnnlab.data.source import ArraySource, Example, Source
 from cnnlab.errors import UserError, did_you_mean
 
@@ -39,12 +40,18 @@ KNOWN = {
     "cityscapes": "3,475 photographs of streets, masks of 19 classes; needs --manual_dir",
 }
 _DEFAULT_SIZE = 224
+# Records that are read together when all of a set is decoded.
+_AT_ONCE = 1024
 # TFDS's names of a held-out split with labels, in order of preference for the test split.
 _TEST_SPLITS = ("test", "validation", "val")
 
 
 class TfdsSource:
-    """Records of one split, decoded when asked for."""
+    """Records of one split, decoded when asked for.
+
+    The images of the records are the bytes of their files: decoding them here and not by TFDS, and
+    reading the records of a batch at once, is three times as fast.
+    """
 
     def __init__(
         self,
@@ -61,22 +68,38 @@ class TfdsSource:
         return len(self._records)
 
     def __getitem__(self, index: int) -> Example:
-        record = self._records[index]
+        return self._example(index, self._records[index])
+
+    def _example(self, index: int, record: Mapping[str, Any]) -> Example:
         image, label = record[self._image_key], record[self._label_key]
         if not 0 <= label < self._num_classes:  # TFDS has -1 for examples without a label
             raise UserError(
                 f"Example {index} has the label {label}, and {self._num_classes} classes allow 0 "
                 f"to {self._num_classes - 1}."
             )
-        return {"image": fit_array(image, self._shape), "label": np.int32(label)}
+        try:
+            pixels = decode_image(image, self._shape)
+        except UNREADABLE as error:
+            raise UserError(unreadable(f"example {index}")) from error
+        return {"image": pixels, "label": np.int32(label)}
+
+    def read_many(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """See `cnnlab.data.source.read_many`."""
+        images = np.empty((len(indices), *self._shape), np.uint8)
+        labels = np.empty(len(indices), np.int32)
+        records = self._records.__getitems__(indices.tolist())
+        for row, (index, record) in enumerate(zip(indices, records, strict=True)):
+            example = self._example(index, record)
+            images[row], labels[row] = example["image"], example["label"]
+        return images, labels
 
     def decode(self) -> ArraySource:
         """All of them, in memory."""
         images = np.empty((len(self), *self._shape), np.uint8)
         labels = np.empty(len(self), np.int32)
-        for index in range(len(self)):
-            example = self[index]
-            images[index], labels[index] = example["image"], example["label"]
+        for first in range(0, len(self), _AT_ONCE):
+            some = slice(first, min(first + _AT_ONCE, len(self)))
+            images[some], labels[some] = self.read_many(np.arange(some.start, some.stop))
         return ArraySource(images, labels)
 
 
@@ -119,16 +142,17 @@ def load_splits(
         raise UserError(f"data.name={name}: it has no training split, only {sorted(available)}.")
 
     def source(split: str) -> TfdsSource | tfds_masks.TfdsMaskSource:
-        records = builder.as_data_source(split=split)
         if masks:
+            records = builder.as_data_source(split=split)
             return tfds_masks.TfdsMaskSource(records, image_key, label_key, shape, values)
+        records = builder.as_data_source(split=split, decoders=_undecoded(features))
         return TfdsSource(records, image_key, label_key, shape, len(class_names))
 
     sources = {ours: source(theirs) for ours, theirs in splits.items()}
     example_size = math.prod(shape) + (shape[0] * shape[1] if masks else 0)
     if sum(map(len, sources.values())) * example_size > MAX_BYTES:
         return sources, class_names, shape
-    key = f"tfds {builder.data_path} {builder.version} {shape} {sorted(splits.items())}"
+    key = f"tfds, by PIL {builder.data_path} {builder.version} {shape} {sorted(splits.items())}"
     if masks:
         key += f" {label_key} {values}"
     decoded = cached(key, lambda: {split: s.decode() for split, s in sources.items()})
@@ -207,6 +231,14 @@ def _builder(name: str, data_dir: str | None) -> object:
     except (AssertionError, ValueError) as error:  # a version or config that does not exist
         reason = str(error).split("\n")[0]
         raise UserError(f"data.name={name} cannot be had from TFDS: {reason}") from error
+
+
+def _undecoded(features: Mapping[str, Any]) -> dict[str, Any]:
+    """Decoders that leave all images as they are."""
+    import tensorflow_datasets as tfds
+
+    skip = tfds.decode.SkipDecoding()
+    return {k: skip for k, feature in features.items() if isinstance(feature, tfds.features.Image)}
 
 
 def _keys(name: str, builder: object) -> tuple[str, str]:

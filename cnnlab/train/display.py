@@ -52,7 +52,7 @@ class PlainDisplay:
     def train(self, row: Row) -> None:
         print(
             f"step {row['step']}/{self._total}  epoch {row['epoch']:.2f}  {_numbers(row)}  "
-            f"{row['images_per_second']:.0f} images/s  {self._time_left(row['step'])} left",
+            f"{_speed(row)}  {self._time_left(row['step'])} left",
             flush=True,
         )
 
@@ -124,9 +124,8 @@ class LiveDisplay:
             self._progress.update(self._task, numbers="")
 
     def train(self, row: Row) -> None:
-        speed = f"{row['images_per_second']:.0f} images/s"
         self._progress.update(
-            self._task, completed=row["step"], numbers=f"{_numbers(row)}  {speed}"
+            self._task, completed=row["step"], numbers=f"{_numbers(row)}  {_speed(row)}"
         )
 
     def evaluation(self, row: Row, *, best: bool) -> None:
@@ -143,6 +142,13 @@ class LiveDisplay:
 def make_display() -> Display:
     """The live display on a terminal, plain lines when the output goes elsewhere."""
     return LiveDisplay() if sys.stdout.isatty() else PlainDisplay()
+
+
+def _speed(row: Row) -> str:
+    """Images per second, and how much of the time training waited for its input."""
+    percent = round(100 * row.get("input_wait", 0.0))
+    bound = f"  input-bound {percent} %" if percent else ""
+    return f"{row['images_per_second']:.0f} images/s{bound}"
 
 
 def _numbers(row: Row) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 
 from cnnlab.data import ArraySource, batch_indices, train_batches
 from cnnlab.train.parallel import Parallel
+from cnnlab.train.prefetch import Prefetched
 
 
 def gather(images: jax.Array, labels: jax.Array, indices: jax.Array) -> dict[str, jax.Array]:
@@ -37,7 +38,8 @@ def make_feed(
     """Yields (number of steps, batch) from `start_step` to `stop_step`.
 
     A batch for several steps is stacked on a new first axis. Sets held in memory are put on the
-    devices once, as uint8, and gathered there; others stream from grain's worker processes.
+    devices once, as uint8, and gathered there; others stream from grain's workers, and are on the
+    devices before they are needed.
     """
     if isinstance(source, ArraySource):
         return _resident(source, parallel, seed, batch_size, start_step, stop_step, steps_per_call)
@@ -51,7 +53,7 @@ def make_feed(
         process_count=jax.process_count(),
         num_workers=num_workers,
     )
-    return _streamed(batches, parallel, start_step, stop_step, steps_per_call)
+    return Prefetched(_streamed(batches, parallel, start_step, stop_step, steps_per_call))
 
 
 def _calls(start: int, stop: int, steps_per_call: int) -> Iterator[tuple[int, int]]:

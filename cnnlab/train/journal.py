@@ -160,8 +160,14 @@ class Journal:
             "(schedule.warmup_epochs) or optimizer.clip_norm."
         )
 
-    def log(self, window: Mapping[str, np.ndarray]) -> None:
-        """Writes a row of training, from the metric sums since the last one."""
+    def log(self, window: Mapping[str, np.ndarray], *, input_seconds: float | None = None) -> None:
+        """Writes a row of training.
+
+        Args:
+          window: metric sums since the last one.
+          input_seconds: since the last one, in which the devices waited for input; None where
+            that was not measured.
+        """
         now = time.monotonic()
         images = (self.step - self._timed_from) * self._setup.config.batch_size
         steps = float(window["steps"])
@@ -176,6 +182,8 @@ class Journal:
             "param_norm": float(window["param_norm"]) / steps,
             "images_per_second": round(images / (now - self._timer), 1),
         }
+        if input_seconds is not None:
+            row["input_wait"] = round(min(input_seconds / (now - self._timer), 1.0), 4)
         self._records.write(row)
         self._display.train(row)
         self._timed_from, self._timer = self.step, now

@@ -1,5 +1,6 @@
 """Trains: the only place where steps, evaluation, checkpoints, records and signals meet."""
 
+import contextlib
 import sys
 import time
 from pathlib import Path
@@ -20,6 +21,7 @@ from cnnlab.train.gallery import Gallery, Picture
 from cnnlab.train.interrupts import Interrupted, SharedStopRequests, StopRequests
 from cnnlab.train.journal import Journal, checkpoints_of
 from cnnlab.train.pace import Pace
+from cnnlab.train.prefetch import InputClock
 from cnnlab.train.programs import Carry, Programs
 from cnnlab.train.setup import Setup
 from cnnlab.train.watch import Watch
@@ -179,16 +181,21 @@ class _Run:
         )
         journal.start()
         pace = Pace()
-        for count, batch in feed:
-            self._carry = self._programs.train(count)(self._carry, batch)
-            before, journal.step = journal.step, journal.step + count
-            if pace.wait_is_due():
-                jax.block_until_ready(self._carry)
-                pace.waited()
-                self._display.progress(journal.step)
-            self._after_step(before)
-            if journal.stopped_early:
-                break
+        with contextlib.closing(feed):
+            self._input = InputClock(feed, self._devices_idle)
+            for count, batch in self._input:
+                self._carry = self._programs.train(count)(self._carry, batch)
+                before, journal.step = journal.step, journal.step + count
+                if pace.wait_is_due():
+                    jax.block_until_ready(self._carry)
+                    pace.waited()
+                    self._display.progress(journal.step)
+                self._after_step(before)
+                if journal.stopped_early:
+                    break
+
+    def _devices_idle(self) -> bool:
+        return self._carry["window"]["steps"].is_ready()
 
     def _after_step(self, before: int) -> None:
         """Everything that is due between two calls of the compiled step."""
@@ -199,7 +206,7 @@ class _Run:
             window = jax.device_get(self._parallel.collect(self._carry["window"]))
             journal.check_finite(int(window["first_bad_step"]))
         if due.log:
-            journal.log(window)
+            journal.log(window, input_seconds=self._input.take())
             # A copy each time: the compiled step overwrites the buffers it is given.
             zeros = jax.tree.map(jnp.array, self._programs.zero_window)
             self._carry = self._carry | {"window": self._parallel.replicate(zeros)}

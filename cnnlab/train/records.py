@@ -12,12 +12,17 @@ from cnnlab.train.whole_file import whole_file
 
 Row = dict[str, Any]
 
+# Numbers of a row that depend on the clock; all others are the same whenever a run is repeated.
+CLOCKED = frozenset({"images_per_second", "input_wait"})
+
 
 class Records:
     """Appends rows to metrics.jsonl and TensorBoard.
 
-    A row holds `step`, `epoch`, `split` (train, validation or test) and numbers. Every row is
-    flushed, so that a killed run has lost none that a checkpoint relies on.
+    A row holds `step`, `epoch`, `split` (train, validation or test) and numbers; of training also
+    `images_per_second`, and `input_wait`, the share of the time since the last row in which the
+    devices had nothing to do because their input was not there yet. Every row is flushed, so that
+    a killed run has lost none that a checkpoint relies on.
     """
 
     def __init__(self, metrics: Path, tensorboard: Path, *, after_step: int = 0):

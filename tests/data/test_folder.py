@@ -8,7 +8,7 @@ from PIL import Image
 
 from cnnlab.data import ArraySource, load
 from cnnlab.data.folder import FolderSource, load_splits
-from cnnlab.data.image import image_size_and_mode, open_image, read_image
+from cnnlab.data.image import fit_image, image_size_and_mode, open_image, read_image
 from cnnlab.errors import UserError
 
 
@@ -264,6 +264,20 @@ def test_resizing_covers_and_cuts_the_center(tmp_path):
     write(tmp_path / "a.png", pixels)
     found = read_image(tmp_path / "a.png", (4, 4, 3))
     np.testing.assert_array_equal(found, np.broadcast_to(GREEN, (4, 4, 3)))
+
+
+def test_a_large_jpeg_is_decoded_smaller(tmp_path):
+    rng = np.random.default_rng(0)
+    coarse = Image.fromarray(rng.integers(0, 256, (30, 40, 3), np.uint8))
+    coarse.resize((640, 480), Image.Resampling.BICUBIC).save(tmp_path / "a.jpg", quality=95)
+    assert open_image(tmp_path / "a.jpg").size == (640, 480)
+    assert open_image(tmp_path / "a.jpg", (100, 100, 3)).size == (320, 240)
+    whole = fit_image(open_image(tmp_path / "a.jpg"), (100, 100, 3)).astype(float)
+    found = read_image(tmp_path / "a.jpg", (100, 100, 3))
+    assert 0 < np.abs(found - whole).mean() < 1
+    # Not where the filter would have less than two pixels for one.
+    whole = fit_image(open_image(tmp_path / "a.jpg"), (161, 161, 3))
+    np.testing.assert_array_equal(read_image(tmp_path / "a.jpg", (161, 161, 3)), whole)
 
 
 def test_channels_are_converted(tmp_path):

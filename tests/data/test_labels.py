@@ -1,7 +1,10 @@
 """Labels that no class has."""
 
+import io
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from cnnlab.data import ArraySource, digits, load
 from cnnlab.data.tfds import TfdsSource
@@ -34,7 +37,9 @@ def test_empty_split(monkeypatch):
 
 
 def test_a_streamed_label_out_of_range_names_its_example():
-    records = [{"image": IMAGES[0], "label": label} for label in (0, 2, -1, 3)]
+    file = io.BytesIO()
+    Image.fromarray(IMAGES[0, ..., 0]).save(file, "PNG")
+    records = [{"image": file.getvalue(), "label": label} for label in (0, 2, -1, 3)]
     source = TfdsSource(records, "image", "label", (4, 4, 1), num_classes=3)
     assert source[1]["label"] == 2
     for index, label in ((2, -1), (3, 3)):

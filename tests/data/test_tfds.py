@@ -152,8 +152,13 @@ def test_decoded_images_are_kept_and_read_again(data_dir, tmp_path, monkeypatch)
 def test_what_does_not_fit_into_memory_is_decoded_when_asked_for(data_dir, monkeypatch):
     monkeypatch.setattr("cnnlab.data.tfds.MAX_BYTES", 100)
     splits, _, _ = load_splits("cnnlab_fixed", None, data_dir, None)
-    assert isinstance(splits["train"], TfdsSource)
-    assert splits["train"][0]["image"].shape == (6, 6, 3)
+    source = splits["train"]
+    assert isinstance(source, TfdsSource)
+    assert source[0]["image"].shape == (6, 6, 3)
+    images, labels = source.read_many(np.array([5, 0]))
+    for row, index in enumerate((5, 0)):
+        np.testing.assert_array_equal(images[row], source[index]["image"])
+        assert labels[row] == source[index]["label"]
 
 
 def test_the_loader_takes_such_a_set(data_dir):
@@ -245,3 +250,9 @@ def test_fashion_mnist_as_published():
     np.testing.assert_allclose(dataset.info.mean, [0.2860], atol=1e-4)
     np.testing.assert_allclose(dataset.info.std, [0.3530], atol=1e-4)
     np.testing.assert_array_equal(np.bincount(dataset.splits["train"].labels), [6_000] * 10)
+
+
+def test_a_broken_record_is_named():
+    source = TfdsSource([{"image": b"no image", "label": 0}], "image", "label", (6, 6, 3), 2)
+    with pytest.raises(UserError, match="'example 0' cannot be read as an image"):
+        source[0]

@@ -20,7 +20,7 @@ from cnnlab.sweep.ledger import MOST_DEATHS
 from cnnlab.sweep.shares import worker_environment
 from cnnlab.sweep.study import open_study
 from cnnlab.train import Interrupted
-from cnnlab.train.records import read_rows
+from cnnlab.train.records import CLOCKED, read_rows
 from tests.sweep.objectives import CALLS, curve, parabola, slow_curve
 
 SPACE = {"x": "uniform(0, 1)"}
@@ -132,7 +132,7 @@ def test_killed_workers_of_real_runs(tiny_config, tmp_path):
     for trial in ("0000", "0001", "0002"):
         rows = [
             [
-                {name: x for name, x in row.items() if name != "images_per_second"}
+                {name: x for name, x in row.items() if name not in CLOCKED}
                 for row in read_rows(tmp_path / study / "trials" / trial / "metrics.jsonl")
             ]
             for study in ("whole", "parts")

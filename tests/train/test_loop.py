@@ -20,7 +20,7 @@ from cnnlab.errors import UserError
 from cnnlab.train import Diverged, Interrupted, fit, load_run
 from cnnlab.train.checkpoint import CheckpointReader
 from cnnlab.train.display import PlainDisplay
-from cnnlab.train.records import read_rows
+from cnnlab.train.records import CLOCKED, read_rows
 from cnnlab.train.setup import load_data, make_setup
 from cnnlab.train.workdir import Workdir
 from tests.conftest import assert_trees_equal
@@ -61,7 +61,7 @@ def final_state(config, workdir):
 def rows(workdir):
     """All numbers that do not depend on the clock."""
     return [
-        {name: value for name, value in row.items() if name != "images_per_second"}
+        {name: value for name, value in row.items() if name not in CLOCKED}
         for row in read_rows(Workdir(workdir).metrics)
     ]
 

@@ -1,4 +1,4 @@
-"""PyTorch twins of the networks that `train_step.py` times: same layers, same parameter counts."""
+"""PyTorch twins of the networks that are timed: same layers, same parameter counts."""
 
 import torch
 from torch import nn
@@ -54,8 +54,45 @@ def resnet18_cifar() -> nn.Module:
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(512, 10))
 
 
+def double_conv(inputs: int, features: int) -> nn.Module:
+    """Two 3x3 convolutions, each with batch norm and ReLU."""
+    layers = []
+    for channels in (inputs, features):
+        layers += [
+            nn.Conv2d(channels, features, 3, padding=1, bias=False),
+            nn.BatchNorm2d(features),
+            nn.ReLU(inplace=True),
+        ]
+    return nn.Sequential(*layers)
+
+
+class UNet(nn.Module):
+    """U-Net with batch norm and transposed convolutions; 31,038,218 parameters for 10 classes."""
+
+    def __init__(self, widths: tuple[int, ...] = (64, 128, 256, 512, 1024)):
+        super().__init__()
+        self.down = nn.ModuleList(map(double_conv, (3, *widths[:-1]), widths))
+        self.pool = nn.MaxPool2d(2)
+        coarse_to_fine = list(zip(widths[1:], widths[:-1], strict=True))[::-1]
+        self.up = nn.ModuleList(nn.ConvTranspose2d(a, b, 2, 2) for a, b in coarse_to_fine)
+        self.merge = nn.ModuleList(double_conv(a, b) for a, b in coarse_to_fine)
+        self.logits = nn.Conv2d(widths[0], 10, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Maps [batch, 3, h, w] to [batch, 10, h, w]; h and w are multiples of 16."""
+        skips = []
+        for down in self.down:
+            x = down(self.pool(x) if skips else x)
+            skips.append(x)
+        skips.pop()
+        for up, merge in zip(self.up, self.merge, strict=True):
+            x = merge(torch.cat([skips.pop(), up(x)], dim=1))
+        return self.logits(x)
+
+
 MODELS = {
     "lenet": lambda: lenet(nn.Sigmoid, nn.AvgPool2d),
     "lenet_relu": lambda: lenet(nn.ReLU, nn.MaxPool2d),
     "resnet18": resnet18_cifar,
+    "unet": UNet,
 }

@@ -18,6 +18,7 @@ from cnnlab.models.heads import LinearHead
 from cnnlab.models.resnet import BottleneckBlock
 from cnnlab.nn.choices import Identity
 from cnnlab.nn.pool import max_pool
+from cnnlab.nn.window_attention import WindowAttention
 
 RGB = (64, 64, 3)
 
@@ -136,6 +137,7 @@ MODELS = [
     ("unet", SMALL_UNET, (60, 55, 1), "head"),
     ("unet_bilinear", SMALL_UNET, (76, 71, 1), "head"),
     ("unet_valid", {"width": 2, "levels": 2}, (60, 57, 1), "head"),
+    ("attention_unet", SMALL_UNET, (76, 71, 1), "head"),
 ]
 POOLINGS = ("googlenet", "segmentation.unet")
 
@@ -156,6 +158,42 @@ def test_boxes_are_those_of_gradients(name, options, image_shape, layer, monkeyp
     # A box that ends at the border would show nothing of its size.
     assert min(box.start) > 0
     assert all(stop < size for stop, size in zip(box.stop, image_shape, strict=False))
+
+
+class _Windows(nn.Module):
+    """Attention within windows of 4x4, which may be shifted."""
+
+    shift: int
+    strides = (1,)
+
+    @nn.compact
+    def __call__(self, x, *, train):
+        return (WindowAttention(heads=1, window=4, shift=self.shift)(x),)
+
+
+@pytest.mark.parametrize("shift", [0, 2])
+def test_attention_in_windows_sees_its_window(shift):
+    """Weights are random, for equal scores would pass no gradient to queries and keys."""
+    model = Classifier(_Windows(shift), LinearHead(2))
+    image = jax.random.normal(jax.random.key(0), (1, 16, 12, 2))
+    variables = jax.jit(model.init, static_argnames="train")(jax.random.key(1), image, train=False)
+    for position in [(5, 4), (7, 7), (8, 5)]:
+        influence = effective_receptive_field(model, variables, image, "backbone/stride1", position)
+        box = receptive_box(model, image.shape[1:], "backbone/stride1", position)
+        assert extents(influence) == (box.start, box.stop)
+        assert not box.sees_whole_image
+        assert [b - a for a, b in zip(box.start, box.stop, strict=True)] == [4, 4]
+
+
+# Every registered network with attention or squeezes over all positions.
+GLOBAL = ["transunet", "missformer", "uctransnet", "manet", "resunetplusplus", "seresnet18"]
+
+
+@pytest.mark.parametrize("name", GLOBAL)
+def test_attention_over_all_positions_is_told(name):
+    model = create_model(name, num_classes=2)
+    side = max(model.min_size, 64)
+    assert receptive_box(model, (side, side, 3), "").sees_whole_image
 
 
 def test_effective_field_is_smaller_and_in_the_middle():

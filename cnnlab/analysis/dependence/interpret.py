@@ -32,9 +32,19 @@ def interpret(jaxpr: Jaxpr, constants: Sequence[Any], inputs: Sequence[Value]) -
     def read(variable: Any) -> Value:
         return variable.val if isinstance(variable, Literal) else values[variable]
 
-    for eqn in jaxpr.eqns:
+    last_use = {
+        variable: number
+        for number, eqn in enumerate(jaxpr.eqns)
+        for variable in eqn.invars
+        if not isinstance(variable, Literal)
+    }
+    for number, eqn in enumerate(jaxpr.eqns):
         arguments = [read(variable) for variable in eqn.invars]
         values.update(zip(eqn.outvars, _apply(eqn, arguments), strict=True))
+        # Nothing is kept for longer than it is needed: the reach of attention is large.
+        for variable in {v for v in eqn.invars if not isinstance(v, Literal)}:
+            if last_use[variable] == number and variable not in jaxpr.outvars:
+                del values[variable]
     return [read(variable) for variable in jaxpr.outvars]
 
 

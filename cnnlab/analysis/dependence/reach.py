@@ -18,7 +18,7 @@ NOTHING = np.int32(2**30)
 
 # Numbers in the largest reach that is written out; scores of attention between all positions of a
 # large map would be more.
-_LARGEST = 2**24
+_LARGEST = 2**23
 
 
 def of_image(shape: Sequence[int], axis: int) -> np.ndarray:
@@ -102,8 +102,12 @@ def _groups(old: Sequence[int], new: Sequence[int]) -> list[tuple[list[int], lis
 
 
 def padded(reach: np.ndarray, axis: int, size: int, low: int, high: int, inner: int) -> np.ndarray:
-    """Of an array with constants before, after and between its positions; negative ones cut."""
-    if low <= 0 and high <= 0 and inner == 0 and reach.shape[axis + 1] == 1:
+    """Of an array with constants before, after and between its positions; negative ones cut.
+
+    Along an axis where nothing varies, the constants are taken to be like the rest: that is more
+    than they depend on, but nothing has to be written out.
+    """
+    if reach.shape[axis + 1] == 1:
         return reach
     whole = np.moveaxis(written_out(reach, axis, size), axis + 1, -1)
     length, start = size + max(size - 1, 0) * inner, max(low, 0)

@@ -126,6 +126,9 @@ def _convolution(eqn: Any, inputs: Sequence[Value]) -> np.ndarray | None:
     if isinstance(kernel, Reach) or p["batch_group_count"] != 1:
         return None
     array = image.array.transpose(0, *(a + 1 for a in lhs))  # [3, batch, channels, *spatial]
+    groups, features = p["feature_group_count"], _shape(eqn, 1)[rhs[0]]
+    if array.shape[2] > 1:
+        array = array.reshape(*array.shape[:2], groups, -1, *array.shape[3:]).min(axis=3)
     for number, axis in enumerate(lhs[2:]):
         array = r.windowed(
             array,
@@ -137,10 +140,8 @@ def _convolution(eqn: Any, inputs: Sequence[Value]) -> np.ndarray | None:
             base_dilation=p["lhs_dilation"][number],
             dilation=p["rhs_dilation"][number],
         )
-    groups, features = p["feature_group_count"], _shape(eqn, 1)[rhs[0]]
     if array.shape[2] > 1:
-        array = array.reshape(*array.shape[:2], groups, -1, *array.shape[3:]).min(axis=3)
-        array = r.compact(array.repeat(features // groups, axis=2)) if groups > 1 else array
+        array = r.compact(array.repeat(features // groups, axis=2))
     return array.transpose(0, *(1 + out.index(a) for a in range(len(out))))
 
 

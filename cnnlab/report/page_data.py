@@ -7,6 +7,7 @@ import numpy as np
 
 from cnnlab.analysis.confusion import most_confused
 from cnnlab.report.run_record import RunRecord
+from cnnlab.report.study_metric import SHARES
 from cnnlab.tasks.segmentation import overlap_scores
 from cnnlab.train.records import Row
 
@@ -31,6 +32,7 @@ def page_data(
              "confusion": _confusion(record)}
             for record in records
         ],
+        "shares": sorted(SHARES & set(_NUMBERS)),
     }  # fmt: skip
 
 

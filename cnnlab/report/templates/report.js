@@ -1,9 +1,7 @@
 "use strict";
 
 const data = JSON.parse(document.getElementById("data").textContent);
-const SHARES = new Set([
-  "accuracy", "miou", "top5", "mean_class_accuracy", "mean_dice", "boundary_f1",
-]);
+const SHARES = new Set(data.shares);
 const WORDS = {
   loss: "loss", accuracy: "accuracy (%)", miou: "mean IoU (%)", top5: "top-5 accuracy (%)",
   mean_class_accuracy: "mean accuracy of classes (%)", mean_dice: "mean Dice (%)",

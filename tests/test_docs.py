@@ -7,8 +7,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 BLOCKS = {
-    f"{page.name} {number}": block
-    for page in sorted((ROOT / "docs").glob("*.md"))
+    f"{page.relative_to(ROOT / 'docs')} {number}": block
+    for page in sorted((ROOT / "docs").rglob("*.md"))
     for number, block in enumerate(re.findall(r"```python\n(.*?)```", page.read_text(), flags=re.S))
 }
 

@@ -1,5 +1,6 @@
 """Short trainings for the course's experiments: a network, a few hundred steps, a score."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,7 @@ import optax
 from cnnlab import data, tasks, train
 from cnnlab.data import ArraySource, DatasetInfo
 from cnnlab.data.augment import AugmentConfig, make_augment, make_normalize
+from cnnlab.data.statistics import channel_statistics
 from cnnlab.models import Network
 
 Variables = Any
@@ -98,21 +100,31 @@ def accuracy(predict: Predict, images: np.ndarray, labels: np.ndarray) -> float:
 
 
 def digits(
-    image_size: int = 28, per_class: int | None = None
+    image_size: int = 28, per_class: int | None = None, margin: int = 0
 ) -> tuple[DatasetInfo, ArraySource, ArraySource]:
     """The embedded digits: what they are, a training and a test source; nothing is held out.
 
     Args:
       image_size: height and width.
       per_class: training images of each digit; None takes all.
+      margin: black pixels on each side of the image, so that a digit can be shifted by as many
+        and stay whole. The digits themselves fill their images.
     """
     dataset = data.load(
         "digits",
-        image_size=image_size,
+        image_size=image_size - 2 * margin,
         validation_fraction=0.0,
         train_examples_per_class=per_class,
     )
-    return dataset.info, dataset.splits["train"], dataset.splits["test"]
+    train, test = (_framed(dataset.splits[name], margin) for name in ("train", "test"))
+    mean, std = channel_statistics(train)
+    shape = (image_size, image_size, 1)
+    return dataclasses.replace(dataset.info, image_shape=shape, mean=mean, std=std), train, test
+
+
+def _framed(source: ArraySource, margin: int) -> ArraySource:
+    sides = ((0, 0), (margin, margin), (margin, margin), (0, 0))
+    return ArraySource(np.pad(source.images, sides), source.labels)
 
 
 def mean_and_spread(values: list[float]) -> dict[str, float]:

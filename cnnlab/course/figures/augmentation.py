@@ -15,7 +15,7 @@ _CONFIGS = {
     "scale, shear": AugmentConfig(scale=0.15, shear_degrees=15.0),
     "all of them": AugmentConfig(rotate_degrees=15.0, translate=0.1, scale=0.1, shear_degrees=10.0),
 }
-_DRAWS = 9
+_DRAWS = 6
 
 
 def augmentation() -> Figure:
@@ -24,7 +24,7 @@ def augmentation() -> Figure:
     images = jnp.asarray(np.repeat(image[None, :, :, None], _DRAWS, axis=0))
     batch = {"image": images, "label": jnp.full(_DRAWS, 2), "mask": jnp.ones(_DRAWS)}
     with figure_style():
-        figure = Figure(figsize=(9.0, 3.7), layout="constrained")
+        figure = Figure(figsize=(6.4, 3.7), layout="constrained")
         axes = figure.subplots(len(_CONFIGS), 1 + _DRAWS)
         for number, (row, (name, config)) in enumerate(zip(axes, _CONFIGS.items(), strict=True)):
             augment = make_augment(config, num_classes=10, mean=(0.0,), std=(1.0,))

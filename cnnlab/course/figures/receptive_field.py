@@ -10,8 +10,8 @@ from cnnlab.data.digit_scenes import render
 from cnnlab.models import create_model
 from cnnlab.report.receptive_fields import Field, plot_receptive_fields
 
-_SIZE = 160
-_LAYERS = ("stride1", "stride2", "stride4", "stride8", "stride16", "stride32")
+_SIZE = 96
+_LAYERS = ("stride2", "stride4", "stride8", "stride16")
 _IMAGES = 2
 
 

@@ -65,6 +65,15 @@ def serve(answer: Callable[[Answer], Answer]) -> None:
         print(json.dumps(answer(json.loads(line))), file=answers)
 
 
+def limit_cores(count: int | None) -> None:
+    """Leaves this process so many of its cores; to be called before libraries start their threads.
+
+    A system that cannot do so, and None, leave all.
+    """
+    if count is not None and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:count])
+
+
 def interpreters(torch_python: str) -> dict[str, str]:
     """The interpreter of each side; PyTorch's only where it is installed, else it says so."""
     pythons = {"cnnlab": sys.executable}

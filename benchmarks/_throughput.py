@@ -19,6 +19,9 @@ _NETWORKS = flags.DEFINE_list("networks", None, "Which networks to time.")
 _ROUNDS = flags.DEFINE_integer("rounds", 7, "Rounds of each side; the median is reported.", 1)
 _JSON = flags.DEFINE_string("json", None, "Also write the results to this file.")
 _QUICK = flags.DEFINE_bool("quick", False, "A smoke test: small batches, two short rounds.")
+_CORES = flags.DEFINE_integer(
+    "cores", None, "CPU cores of each side. One is what other work on the machine disturbs least."
+)
 _TORCH_PYTHON = flags.DEFINE_string(
     "torch_python", sys.executable, "The interpreter that has PyTorch, if it is not this one."
 )
@@ -65,6 +68,7 @@ def _work(build: Build) -> None:
         start = time.perf_counter()
         said: dict[str, Any] = {}
         if run is None:
+            _sides.limit_cores(request["cores"])
             name, shape = request["name"], request["shape"]
             if shape is None:
                 accelerator = _networks.has_accelerator()
@@ -91,7 +95,8 @@ def _measure(script: str, name: str, peers: list[str]) -> dict:
         for side in ("cnnlab", *peers):
             python = sys.executable if side == "cnnlab" else _TORCH_PYTHON.value
             process = running[side] = _sides.Side(script, side, python)
-            request = {"name": name, "shape": result["batch"], "quick": _QUICK.value}
+            request = {"name": name, "shape": result["batch"], "quick": _QUICK.value,
+                       "cores": _CORES.value}  # fmt: skip
             try:
                 first = process.ask(**request, steps=1)
             except RuntimeError as error:
@@ -129,9 +134,10 @@ def _print_rows(result: dict, *, first: bool) -> None:
         )
     for side, found in result["sides"].items():
         ratio = result["ratios"].get(side)
+        speed = statistics.median(found["images_per_second"])
         print(
             f"{result['name']:<12}{result['batch'][0]:>6}  {side:<14}"
-            f"{statistics.median(found['images_per_second']):>10,.0f}  "
+            f"{speed:>10,.{0 if speed >= 10 else 1}f}  "
             f"{_sides.spread(ratio) if ratio else '':<20}{found['first_step_seconds']:>14.1f}"
             f"{found['peak_mib']:>18,.0f}",
             flush=True,

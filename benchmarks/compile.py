@@ -40,23 +40,21 @@ CACHES = {"cnnlab": "JAX_COMPILATION_CACHE_DIR", "torch.compile": "TORCHINDUCTOR
 
 
 def work(side: str) -> None:
-    """In a child process: one first step, and how long it took without the imports."""
+    """In a child process: one first step."""
 
     def answer(request: dict) -> dict:
         name, shape = request["name"], request["shape"]
-        __import__("cnnlab" if side == "cnnlab" else "torch")
         if shape is None:
             accelerator = _networks.has_accelerator()
             shape = _networks.batch_of(name, accelerator=accelerator, quick=request["quick"])
-        began = time.perf_counter()
         BUILD[side](name, tuple(shape))(1)
-        return {"shape": shape, "seconds": time.perf_counter() - began}
+        return {"shape": shape}
 
     _sides.serve(answer)
 
 
 def start(side: str, name: str, shape: list[int] | None, cache: str) -> dict:
-    """Seconds of a new process until its first step is done, and those after its imports."""
+    """The `seconds` of a new process until its first step is done, and the `shape` of its batch."""
     began = time.perf_counter()
     python = sys.executable if side == "cnnlab" else _TORCH_PYTHON.value
     environment = {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.2"}  # as launch.py has it
@@ -65,13 +63,13 @@ def start(side: str, name: str, shape: list[int] | None, cache: str) -> dict:
     process = _sides.Side(__file__, side, python, environment)
     try:
         answer = process.ask(name=name, shape=shape, quick=_QUICK.value)
-        return {**answer, "total": time.perf_counter() - began}
+        return {**answer, "seconds": time.perf_counter() - began}
     finally:
         process.close()
 
 
 def measure(name: str, sides: list[str]) -> dict:
-    """Starts all sides in turns; `total` and `after_imports` of each, in seconds by round."""
+    """Starts all sides in turns; the seconds of each, by round."""
     result: dict = {"name": name, "batch": None, "sides": {}}
     for _ in range(1 if _QUICK.value else _ROUNDS.value):
         for side in sides:
@@ -79,21 +77,18 @@ def measure(name: str, sides: list[str]) -> dict:
                 for label in (side, f"{side}, cached") if side in CACHES else (side,):
                     found = start(side, name, result["batch"], cache)
                     result["batch"] = found["shape"]
-                    times = result["sides"].setdefault(label, {"total": [], "after_imports": []})
-                    times["total"].append(found["total"])
-                    times["after_imports"].append(found["seconds"])
+                    result["sides"].setdefault(label, []).append(found["seconds"])
     return result
 
 
 def print_rows(result: dict) -> None:
     """A line for each way to start: medians, and how they compare with ours without a cache."""
-    ours = result["sides"]["cnnlab"]["total"]
+    ours = result["sides"]["cnnlab"]
     for label, found in result["sides"].items():
-        ratio = _sides.spread(_sides.ratios(ours, found["total"])) if label != "cnnlab" else ""
+        ratio = _sides.spread(_sides.ratios(ours, found)) if label != "cnnlab" else ""
         print(
             f"{result['name']:<12}{result['batch'][0]:>6}  {label:<24}"
-            f"{statistics.median(found['total']):>9.1f}"
-            f"{statistics.median(found['after_imports']):>18.1f}  {ratio}",
+            f"{statistics.median(found):>9.1f}  {ratio}",
             flush=True,
         )
 
@@ -108,8 +103,8 @@ def main(argv: list[str]) -> None:
         raise app.UsageError(f"--networks: {unknown} not among {sorted(_networks.CASES)}.")
     sides = list(BUILD) if "torch" in _sides.interpreters(_TORCH_PYTHON.value) else ["cnnlab"]
     print(
-        f"{'network':<12}{'batch':>6}  {'side':<24}{'total, s':>9}{'after imports, s':>18}  "
-        "cnnlab's total over this (min-max)"
+        f"{'network':<12}{'batch':>6}  {'side':<24}{'seconds':>9}  "
+        "cnnlab's, without cache, over this (min-max)"
     )
     results = []
     for name in _NETWORKS.value:

@@ -14,7 +14,6 @@ A setting is CORES:WORKERS. Without worker processes, cnnlab decodes in a thread
 PyTorch in the thread that asks. Sides take turns; what lies ready before a round does not count.
 """
 
-import contextlib
 import json
 import os
 import statistics
@@ -144,8 +143,7 @@ def work(side: str) -> None:
     def answer(request: dict) -> dict:
         nonlocal batches
         if "case" in request:
-            with contextlib.suppress(AttributeError):  # a system without it times all its cores
-                os.sched_setaffinity(0, list(os.sched_getaffinity(0))[: request.pop("cores")])
+            _sides.limit_cores(request.pop("cores"))
             if side == "torch":
                 import torch
 

@@ -8,7 +8,7 @@ NAME.json with its numbers beside NAME.png:
   shift_table          shift consistency of every architecture of the course
   hand_made_features   HOG against learned features, from few labels to many
   depth                plain against residual networks as they get deeper
-  norms                batch against layer norm as batches get smaller
+  norms                batch norm, layer norm and none over batch sizes
   augmentation_gain    with and without augmentation, scored on turned digits
   fine_tuning          fine-tuning against training from scratch
   checkerboard         transposed convolutions against resizing

@@ -1,7 +1,7 @@
-"""Batch against layer norm as batches get smaller.
+"""Batch norm, layer norm and none over batch sizes.
 
 The statistics of a small batch are noise: Wu & He 2018, arXiv:1803.08494, fig. 1. Layer norm asks
-no other example, so that the size of the batch does not matter to it.
+no other example. What else changes with the batch are the updates, fewer and larger ones.
 """
 
 from typing import Any
@@ -73,6 +73,6 @@ def draw(numbers: dict[str, Any]) -> Figure:
             axis.errorbar(sizes, means, spreads, fmt="o-", color=color, capsize=3, label=label)
         axis.set_xscale("log", base=2)
         axis.set_xticks(sizes, sizes)
-        axis.set(xlabel="batch size", ylabel="test accuracy (%)")
+        axis.set(xlabel="batch size", ylabel="test accuracy (%)", ylim=(0, 102))
         axis.legend()
     return figure

@@ -37,7 +37,7 @@ def config(tiny_config):
     )
 
 
-def wait_for(condition, seconds=120):
+def wait_for(condition, seconds=240):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
@@ -118,7 +118,8 @@ PartitionName=all Nodes=ALL Default=YES MaxTime=INFINITE State=UP
         wait_for(lambda: "idle" in ask("sinfo"), seconds=30)
         yield
     finally:
-        subprocess.run(["scancel", "--full", "--me"], check=False)
+        subprocess.run(["scancel", "--me"], check=False)
+        wait_for(lambda: not ask("squeue", "--noheader"), seconds=60)
         for daemon in reversed(daemons):
             daemon.terminate()
             daemon.wait(20)

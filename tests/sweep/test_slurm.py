@@ -33,7 +33,7 @@ def test_jobs_do_the_study(study, tiny_config, tmp_path):
         assert time.monotonic() < deadline, list((tmp_path / "jobs" / "logs").iterdir())
         time.sleep(0.2)
     whole = sweep.run(RATES, apply_overrides(tiny_config, {}), sampler="grid",
-                      folder=tmp_path / "whole")  # fmt: skip
+                      folder=tmp_path / "whole", population="off")  # fmt: skip
     assert told(study.results()) == told(whole)
 
 

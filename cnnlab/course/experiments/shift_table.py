@@ -38,7 +38,7 @@ NETWORKS: dict[str, tuple[str, dict[str, Any], int]] = {
         32,
     ),
 }
-_STEPS, _BATCH_SIZE, _SEED = 250, 64, 0
+_STEPS, _BATCH_SIZE, _SEED = 600, 64, 0
 _TESTED = 120
 
 

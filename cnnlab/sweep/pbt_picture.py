@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 
 from cnnlab.report.population_figure import plot_population
-from cnnlab.sweep.param import Float
 from cnnlab.sweep.param_text import parse_param
 from cnnlab.sweep.pbt_lineage import read_lineage
 from cnnlab.train.records import read_rows
+from cnnlab.train.whole_file import whole_file
 from cnnlab.train.workdir import Workdir
 
 
@@ -34,8 +34,9 @@ def draw_population(folder: str | Path) -> Path:
         [read_lineage(run) for run in runs],
         result["schedule"],
         end=end,
-        logarithmic=frozenset(p for p, r in ranges.items() if isinstance(r, Float) and r.log),
+        logarithmic=frozenset(path for path, param in ranges.items() if param.log),
     )
     picture = folder / "population.png"
-    figure.savefig(picture)
+    with whole_file(picture) as temporary:
+        figure.savefig(temporary, format="png")
     return picture

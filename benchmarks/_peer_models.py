@@ -54,6 +54,49 @@ def resnet18_cifar() -> nn.Module:
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(512, 10))
 
 
+class BottleneckBlock(nn.Module):
+    """1x1, 3x3 (with the stride) and 1x1 convolution and a shortcut."""
+
+    def __init__(self, inputs: int, features: int, stride: int):
+        super().__init__()
+        outputs = 4 * features
+        self.branch = nn.Sequential(
+            nn.Conv2d(inputs, features, 1, bias=False),
+            nn.BatchNorm2d(features),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(features, features, 3, stride, 1, bias=False),
+            nn.BatchNorm2d(features),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(features, outputs, 1, bias=False),
+            nn.BatchNorm2d(outputs),
+        )
+        self.shortcut = nn.Identity()
+        if stride != 1 or inputs != outputs:
+            self.shortcut = nn.Sequential(
+                nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs)
+            )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Maps [batch, inputs, h, w] to [batch, 4 * features, h / stride, w / stride]."""
+        return nn.functional.relu(self.branch(x) + self.shortcut(x))
+
+
+def resnet50() -> nn.Module:
+    """ResNet-50 on 224x224x3 images; 23,528,522 parameters for 10 classes."""
+    layers = [
+        nn.Conv2d(3, 64, 7, 2, 3, bias=False),
+        nn.BatchNorm2d(64),
+        nn.ReLU(inplace=True),
+        nn.MaxPool2d(3, 2, 1),
+    ]
+    inputs = 64
+    for features, stride, blocks in ((64, 1, 3), (128, 2, 4), (256, 2, 6), (512, 2, 3)):
+        for number in range(blocks):
+            layers.append(BottleneckBlock(inputs, features, stride if number == 0 else 1))
+            inputs = 4 * features
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2048, 10))
+
+
 def double_conv(inputs: int, features: int) -> nn.Module:
     """Two 3x3 convolutions, each with batch norm and ReLU."""
     layers = []
@@ -94,5 +137,6 @@ MODELS = {
     "lenet": lambda: lenet(nn.Sigmoid, nn.AvgPool2d),
     "lenet_relu": lambda: lenet(nn.ReLU, nn.MaxPool2d),
     "resnet18": resnet18_cifar,
+    "resnet50": resnet50,
     "unet": UNet,
 }

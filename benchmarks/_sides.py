@@ -37,6 +37,8 @@ class Side:
             env={
                 **os.environ,
                 "PYTHONPATH": os.pathsep.join(filter(None, paths)),
+                # Both sides are on the device together; JAX would take most of its memory for good.
+                "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
                 **(environment or {}),
             },
         )
@@ -102,6 +104,12 @@ def spread(values: Sequence[float]) -> str:
 
 
 def peak_memory_mib() -> float:
-    """The most memory that this process has held, in MiB."""
+    """The most memory that this process has held, in MiB: on its accelerator, if it uses one."""
+    if "torch" in sys.modules and sys.modules["torch"].cuda.is_available():
+        return sys.modules["torch"].cuda.max_memory_allocated() / 2**20
+    if "jax" in sys.modules:
+        stats = sys.modules["jax"].devices()[0].memory_stats() or {}
+        if "peak_bytes_in_use" in stats:
+            return stats["peak_bytes_in_use"] / 2**20
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == "darwin" else 2**10)

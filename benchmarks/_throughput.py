@@ -27,7 +27,7 @@ _TORCH_PYTHON = flags.DEFINE_string(
 )
 _SIDE = flags.DEFINE_string("side", None, "Used by the script itself.")
 
-Build = Callable[[str, tuple[int, ...]], _networks.Run]
+Build = Callable[[str, tuple[int, ...]], _networks.Work]
 
 
 def compare(script: str, sides: Mapping[str, Build], networks: Sequence[str]) -> None:
@@ -61,21 +61,21 @@ def _main(script: str, sides: Mapping[str, Build], networks: Sequence[str]) -> N
 
 def _work(build: Build) -> None:
     """In a child process: builds what the first request names, and then does what it is asked."""
-    run: _networks.Run | None = None
+    work: _networks.Work | None = None
 
     def answer(request: dict) -> dict:
-        nonlocal run
+        nonlocal work
         start = time.perf_counter()
         said: dict[str, Any] = {}
-        if run is None:
+        if work is None:
             _sides.limit_cores(request["cores"])
             name, shape = request["name"], request["shape"]
             if shape is None:
                 accelerator = _networks.has_accelerator()
                 shape = _networks.batch_of(name, accelerator=accelerator, quick=request["quick"])
-            run = build(name, tuple(shape))
-            said["shape"] = shape
-        run(request["steps"])
+            work = build(name, tuple(shape))
+            said |= {"shape": shape, "images": work.images}
+        work.run(request["steps"])
         seconds = time.perf_counter() - start
         return said | {"seconds": seconds, "peak_mib": _sides.peak_memory_mib()}
 
@@ -90,7 +90,7 @@ def _measure(script: str, name: str, peers: list[str]) -> dict:
       weights, compilation, one step), `peak_mib`; and `ratios` of each peer, our speed over theirs.
     """
     result: dict[str, Any] = {"name": name, "batch": None, "sides": {}, "ratios": {}}
-    running, steps = {}, {}
+    running, steps, images = {}, {}, {}
     try:
         for side in ("cnnlab", *peers):
             python = sys.executable if side == "cnnlab" else _TORCH_PYTHON.value
@@ -103,7 +103,7 @@ def _measure(script: str, name: str, peers: list[str]) -> dict:
                 print(f"{name}: {side} is left out. {error}")
                 running.pop(side).close()
                 continue
-            result["batch"] = first["shape"]
+            result["batch"], images[side] = first["shape"], first["images"]
             process.ask(steps=2)  # warm-up: allocators and thread pools settle
             once = process.ask(steps=1)["seconds"]
             steps[side] = 2 if _QUICK.value else max(2, round(ROUND_SECONDS / once))
@@ -113,7 +113,7 @@ def _measure(script: str, name: str, peers: list[str]) -> dict:
         for _ in range(2 if _QUICK.value else _ROUNDS.value):
             for side, process in running.items():
                 answer = process.ask(steps=steps[side])
-                speed = result["batch"][0] * steps[side] / answer["seconds"]
+                speed = images[side] * steps[side] / answer["seconds"]
                 result["sides"][side]["images_per_second"].append(speed)
                 result["sides"][side]["peak_mib"] = answer["peak_mib"]
     finally:

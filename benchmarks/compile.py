@@ -47,7 +47,7 @@ def work(side: str) -> None:
         if shape is None:
             accelerator = _networks.has_accelerator()
             shape = _networks.batch_of(name, accelerator=accelerator, quick=request["quick"])
-        BUILD[side](name, tuple(shape))(1)
+        BUILD[side](name, tuple(shape)).run(1)
         return {"shape": shape}
 
     _sides.serve(answer)

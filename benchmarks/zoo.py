@@ -142,6 +142,11 @@ def main(_: list[str]) -> None:
         else:
             results.append(json.loads(done.stdout.splitlines()[-1]))
         print(table(results).splitlines()[-1], flush=True)
+        write(results)
+
+
+def write(results: list[dict]) -> None:
+    """Writes what is known so far: a whole zoo takes an hour and more."""
     if _JSON.value:
         pathlib.Path(_JSON.value).write_text(json.dumps(results, indent=1))
     if _MARKDOWN.value:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from cnnlab.nn.banded import banded_conv
-from cnnlab.nn.forms import cpu_forms
+from cnnlab.nn.forms import matrix_forms
 
 # Of so few input channels the banded form is faster on CPU, forward and backward together: 28 ms
 # against 5 for LeNet's first layer, 14 against 9 for its second (benchmarks/README.md).
@@ -34,7 +34,7 @@ def conv_general_dilated(
     product (`cnnlab.nn.banded`), made of plain operations: every kind of derivative and `vmap`
     work. All others, and all on other platforms, are lax's own.
     """
-    few = lhs.shape[-1] <= _FEW_CHANNELS and cpu_forms() and not options
+    few = lhs.shape[-1] <= _FEW_CHANNELS and matrix_forms() and not options
     if few and _is_plain(lhs, dimension_numbers, lhs_dilation, rhs_dilation, feature_group_count):
         pads = padding
         if isinstance(padding, str):

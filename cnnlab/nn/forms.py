@@ -1,4 +1,4 @@
-"""Which of two equal forms a layer computes in: one that suits CPUs, or the plain one of XLA."""
+"""Which of two equal forms a layer computes in: matrix products, or the plain one of XLA."""
 
 import contextlib
 import contextvars
@@ -6,12 +6,16 @@ from collections.abc import Iterator
 
 import jax
 
-_plain = contextvars.ContextVar("plain", default=False)
+_chosen: contextvars.ContextVar[bool | None] = contextvars.ContextVar("matrix", default=None)
 
 
-def cpu_forms() -> bool:
-    """Whether layers take their forms for the CPU: on that backend, outside of `plain_forms`."""
-    return jax.default_backend() == "cpu" and not _plain.get()
+def matrix_forms() -> bool:
+    """Whether layers are to compute in products of matrices, where they have such a form.
+
+    Outside of the contexts below, on CPU.
+    """
+    chosen = _chosen.get()
+    return jax.default_backend() == "cpu" if chosen is None else chosen
 
 
 @contextlib.contextmanager
@@ -20,8 +24,24 @@ def plain_forms() -> Iterator[None]:
 
     For those who read a trace, or take it to another device.
     """
-    token = _plain.set(True)
+    with _choosing(False):
+        yield
+
+
+@contextlib.contextmanager
+def forms_for_populations() -> Iterator[None]:
+    """Traces made inside are to be mapped over the weights of several networks.
+
+    A convolution would then become one in groups, and a product a batch of them.
+    """
+    with _choosing(True):
+        yield
+
+
+@contextlib.contextmanager
+def _choosing(matrix: bool) -> Iterator[None]:
+    token = _chosen.set(matrix)
     try:
         yield
     finally:
-        _plain.reset(token)
+        _chosen.reset(token)

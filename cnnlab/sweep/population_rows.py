@@ -9,6 +9,7 @@ import numpy as np
 from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from cnnlab.nn.forms import forms_for_populations
 from cnnlab.sweep.population_batches import Batches
 from cnnlab.train.evaluate import evaluate
 from cnnlab.train.feed import gather
@@ -166,8 +167,12 @@ class Rows:
         return self._calls[count, together]
 
     def _mapped(self, function: Any, *rest: P) -> Any:
+        def mapped(*args: PyTree) -> PyTree:
+            with forms_for_populations():
+                return function(*args)
+
         return jax.shard_map(
-            function,
+            mapped,
             mesh=self._mesh,
             in_specs=(P(AXIS), *rest),
             out_specs=P(AXIS),

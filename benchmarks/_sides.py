@@ -103,13 +103,17 @@ def spread(values: Sequence[float]) -> str:
     return f"{statistics.median(values):.2f} ({min(values):.2f}-{max(values):.2f})"
 
 
-def peak_memory_mib() -> float:
-    """The most memory that this process has held, in MiB: on its accelerator, if it uses one."""
+def peak_memory_mib() -> float | None:
+    """The most memory that this process has held, in MiB: on its accelerator, if it uses one.
+
+    None where that is not known: JAX 0.11 counts nothing on a GPU whose memory it does not take in
+    advance.
+    """
     if "torch" in sys.modules and sys.modules["torch"].cuda.is_available():
         return sys.modules["torch"].cuda.max_memory_allocated() / 2**20
-    if "jax" in sys.modules:
+    if "jax" in sys.modules and sys.modules["jax"].default_backend() != "cpu":
         stats = sys.modules["jax"].devices()[0].memory_stats() or {}
-        if "peak_bytes_in_use" in stats:
-            return stats["peak_bytes_in_use"] / 2**20
+        peak = stats.get("peak_bytes_in_use")
+        return peak / 2**20 if peak else None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == "darwin" else 2**10)

@@ -87,7 +87,8 @@ def _measure(script: str, name: str, peers: list[str]) -> dict:
 
     Returns:
       For each side `images_per_second` (one value a round), `first_step_seconds` (imports,
-      weights, compilation, one step), `peak_mib`; and `ratios` of each peer, our speed over theirs.
+      weights, compilation, one step), `peak_mib` or None; and `ratios` of each peer, our speed
+      over theirs.
     """
     result: dict[str, Any] = {"name": name, "batch": None, "sides": {}, "ratios": {}}
     running, steps, images = {}, {}, {}
@@ -139,6 +140,6 @@ def _print_rows(result: dict, *, first: bool) -> None:
             f"{result['name']:<12}{result['batch'][0]:>6}  {side:<14}"
             f"{speed:>10,.{0 if speed >= 10 else 1}f}  "
             f"{_sides.spread(ratio) if ratio else '':<20}{found['first_step_seconds']:>14.1f}"
-            f"{found['peak_mib']:>18,.0f}",
+            f"{'–' if found['peak_mib'] is None else format(found['peak_mib'], ',.0f'):>18}",
             flush=True,
         )

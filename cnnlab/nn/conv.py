@@ -10,6 +10,7 @@ from jax import lax
 
 from cnnlab.nn.banded import banded_conv
 from cnnlab.nn.forms import matrix_forms
+from cnnlab.nn.grouped import block_conv, depthwise_conv
 
 # Of so few input channels the banded form is faster on CPU, forward and backward together: 28 ms
 # against 5 for LeNet's first layer, 14 against 9 for its second (benchmarks/README.md).
@@ -30,46 +31,57 @@ def conv_general_dilated(
 ) -> jax.Array:
     """Does what `jax.lax.conv_general_dilated` does; see there for the arguments.
 
-    On CPU, undilated 2-D convolutions of at most eight input channels are computed as one matrix
-    product (`cnnlab.nn.banded`), made of plain operations: every kind of derivative and `vmap`
-    work. All others, and all on other platforms, are lax's own.
+    On CPU, 2-D convolutions are computed in other forms where these are faster (`cnnlab.nn.forms`;
+    benchmarks/README.md has the times): of at most eight input channels as one matrix product
+    (`cnnlab.nn.banded`), 1x1 as the matrix product that they are, and in groups as sums of shifted
+    images or in dense blocks (`cnnlab.nn.grouped`). All of them are made of plain operations, so
+    every kind of derivative and `vmap` work. Other convolutions are lax's own, and so are all on
+    other platforms.
     """
-    few = lhs.shape[-1] <= _FEW_CHANNELS and matrix_forms() and not options
-    if few and _is_plain(lhs, dimension_numbers, lhs_dilation, rhs_dilation, feature_group_count):
-        pads = padding
-        if isinstance(padding, str):
-            pads = lax.padtype_to_pads(lhs.shape[1:3], rhs.shape[:2], window_strides, padding)
-        zero = jnp.zeros((), lhs.dtype)
-        lhs = lax.pad(lhs, zero, ((0, 0, 0), (*pads[0], 0), (*pads[1], 0), (0, 0, 0)))
-        return banded_conv(lhs, rhs, tuple(window_strides), precision)
+    arguments = (lhs, rhs, window_strides, padding, lhs_dilation, rhs_dilation, dimension_numbers)
+    groups, channels = feature_group_count, lhs.shape[-1]
+    ours = matrix_forms() and not options and _is_nhwc(lhs, dimension_numbers, lhs_dilation)
+    dilation = tuple(rhs_dilation or (1, 1)) if ours else None
+    if ours and 1 < groups < channels:
+        return block_conv(conv_general_dilated, *arguments, groups=groups, precision=precision)
+    if ours and groups == channels > 1:
+        padded = _pad(lhs, rhs, window_strides, padding, dilation)
+        return depthwise_conv(padded, rhs, window_strides, dilation)
+    if ours and channels <= _FEW_CHANNELS and dilation == (1, 1):
+        padded = _pad(lhs, rhs, window_strides, padding, dilation)
+        return banded_conv(padded, rhs, tuple(window_strides), precision)
+    if ours and rhs.shape[:2] == (1, 1):
+        padded = _pad(lhs, rhs, window_strides, padding, dilation)
+        kept = padded[:, :: window_strides[0], :: window_strides[1]]
+        return jnp.matmul(kept, rhs[0, 0], precision=precision)
     return lax.conv_general_dilated(
-        lhs,
-        rhs,
-        window_strides,
-        padding,
-        lhs_dilation,
-        rhs_dilation,
-        dimension_numbers,
-        feature_group_count=feature_group_count,
-        precision=precision,
-        **options,
+        *arguments, feature_group_count=groups, precision=precision, **options
     )
 
 
-def _is_plain(
-    lhs: jax.Array,
-    dimension_numbers: Any,
-    lhs_dilation: Sequence[int] | None,
-    rhs_dilation: Sequence[int] | None,
-    feature_group_count: int,
-) -> bool:
-    """Whether this is a 2-D convolution of NHWC images with an HWIO kernel, and nothing more."""
-    if lhs.ndim != 4 or feature_group_count != 1:
-        return False
-    if set(lhs_dilation or ()) - {1} or set(rhs_dilation or ()) - {1}:
-        return False
+def _is_nhwc(lhs: jax.Array, dimension_numbers: Any, lhs_dilation: Sequence[int] | None) -> bool:
+    """Whether this is a 2-D convolution of NHWC images, not dilated, with an HWIO kernel."""
     nhwc = lax.ConvDimensionNumbers((0, 3, 1, 2), (3, 2, 0, 1), (0, 3, 1, 2))
-    return dimension_numbers in (nhwc, ("NHWC", "HWIO", "NHWC"))
+    known = dimension_numbers in (nhwc, ("NHWC", "HWIO", "NHWC"))
+    return lhs.ndim == 4 and known and not set(lhs_dilation or ()) - {1}
+
+
+def _pad(
+    x: jax.Array,
+    kernel: jax.Array,
+    strides: Sequence[int],
+    padding: str | Sequence[tuple[int, int]],
+    dilation: tuple[int, int],
+) -> jax.Array:
+    """Pads with zeros."""
+    if isinstance(padding, str):
+        spans = [
+            (taps - 1) * step + 1 for taps, step in zip(kernel.shape[:2], dilation, strict=True)
+        ]
+        padding = lax.padtype_to_pads(x.shape[1:3], spans, strides, padding)
+    rows, columns = padding
+    zero = jnp.zeros((), x.dtype)
+    return lax.pad(x, zero, ((0, 0, 0), (*rows, 0), (*columns, 0), (0, 0, 0)))
 
 
 class Conv(nn.Conv):

@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 
 from cnnlab.nn.choices import Activation
+from cnnlab.nn.conv import Conv
 from cnnlab.nn.conv_norm_act import he_init
 
 
@@ -28,8 +29,8 @@ class SqueezeExcite(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps [batch, height, width, c] to the same shape."""
 
-        def layer(features: int, name: str) -> nn.Conv:
-            return nn.Conv(
+        def layer(features: int, name: str) -> nn.Module:
+            return Conv(
                 features,
                 (1, 1),
                 use_bias=self.use_bias,

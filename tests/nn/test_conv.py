@@ -1,4 +1,6 @@
-"""The convolution of few channels, and the layer around it, against lax and flax."""
+"""The forms of convolutions for CPUs, and the layer around them, against lax and flax."""
+
+import functools
 
 import flax.linen as nn
 import jax
@@ -50,6 +52,47 @@ def test_equals_lax_forward_and_backward(shape, kernel, features, strides, paddi
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5 * np.abs(other).max())
 
 
+# Shape, kernel, features, groups, strides, padding, dilation.
+OTHER_FORMS = {
+    "pointwise": ((2, 7, 6, 12), (1, 1), 5, 1, (1, 1), "SAME", (1, 1)),
+    "pointwise with strides": ((2, 7, 6, 12), (1, 1), 5, 1, (2, 3), "VALID", (1, 1)),
+    "pointwise, padded": ((1, 5, 5, 9), (1, 1), 4, 1, (2, 2), ((1, 0), (0, 2)), (3, 3)),
+    "depthwise": ((2, 8, 9, 12), (3, 3), 12, 12, (1, 1), "SAME", (1, 1)),
+    "depthwise with strides": ((2, 9, 12, 3), (5, 3), 3, 3, (2, 2), "SAME", (1, 1)),
+    "depthwise, dilated": ((1, 12, 12, 4), (3, 3), 4, 4, (1, 1), "SAME", (2, 3)),
+    "depthwise, three features each": ((1, 6, 6, 4), (3, 2), 12, 4, (2, 1), "VALID", (1, 1)),
+    "groups": ((2, 8, 8, 128), (3, 3), 64, 32, (1, 1), "SAME", (1, 1)),
+    "groups with strides": ((1, 9, 9, 12), (3, 3), 6, 3, (2, 2), ((1, 1), (1, 1)), (1, 1)),
+    "groups, dilated": ((1, 9, 9, 130), (3, 3), 10, 10, (1, 1), "SAME", (2, 2)),
+    "wide groups": ((1, 4, 4, 140), (1, 3), 4, 2, (1, 1), "VALID", (1, 1)),
+    "many groups": ((1, 3, 3, 1536), (1, 1), 768, 768, (1, 1), "VALID", (1, 1)),
+}
+
+
+@pytest.mark.parametrize("case", OTHER_FORMS.values(), ids=OTHER_FORMS)
+def test_other_forms_equal_lax_forward_and_backward(case):
+    shape, kernel, features, groups, strides, padding, dilation = case
+    x, k = data(shape, kernel, features)
+    k = k[:, :, : shape[-1] // groups]
+    options = {"rhs_dilation": dilation, "feature_group_count": groups}
+    conv = functools.partial(conv_general_dilated, **options)
+    assert _plain_convolutions(lambda: conv(x, k, strides, padding, None, dimension_numbers=NHWC))
+    ours = value_and_grads(conv, x, k, strides, padding)
+    lax_conv = functools.partial(lax.conv_general_dilated, **options)
+    theirs = value_and_grads(lax_conv, x, k, strides, padding)
+    for one, other in zip(ours, theirs, strict=True):
+        assert one.shape == other.shape
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5 * np.abs(other).max())
+
+
+def _plain_convolutions(call) -> bool:
+    """Whether no convolution of the trace is in groups or 1x1: those have other forms."""
+    equations = jax.make_jaxpr(call)().eqns
+    left = [e for e in equations if e.primitive.name == "conv_general_dilated"]
+    in_groups = any(e.params["feature_group_count"] > 1 for e in left)
+    return not in_groups and all(e.invars[1].aval.shape[:2] != (1, 1) for e in left)
+
+
 def test_no_convolution_is_left_where_channels_are_few():
     """The form is really another one: the test above would pass by calling lax, too."""
     x, k = data((2, 8, 8, 3), (3, 3), 4)
@@ -62,12 +105,10 @@ def test_no_convolution_is_left_where_channels_are_few():
 
 @pytest.mark.parametrize(
     "options",
-    [{"feature_group_count": 2}, {"rhs_dilation": (2, 2)}, {"lhs_dilation": (2, 2)},
-     {"preferred_element_type": jnp.float32}],
+    [{"rhs_dilation": (2, 2)}, {"lhs_dilation": (2, 2)}, {"preferred_element_type": jnp.float32}],
 )  # fmt: skip
 def test_other_convolutions_are_laxs(options):
     x, k = data((2, 8, 8, 4), (3, 3), 4)
-    k = k[:, :, : 4 // options.get("feature_group_count", 1)]
     arguments = (x, k, (1, 1), ((1, 1), (1, 1)))
     np.testing.assert_array_equal(
         conv_general_dilated(*arguments, dimension_numbers=NHWC, **options),

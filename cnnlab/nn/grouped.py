@@ -1,0 +1,91 @@
+"""Convolutions in groups, which XLA's CPU compiler runs without its fast routines."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+# Channels of a block of groups, at least, and how many blocks there may be: with fewer channels,
+# products are too thin, and with more blocks, there is too much to compile.
+_BLOCK_CHANNELS, _MOST_BLOCKS = 64, 8
+
+
+def depthwise_conv(
+    x: jax.Array, kernel: jax.Array, strides: Sequence[int], dilation: Sequence[int]
+) -> jax.Array:
+    """Convolves each channel by itself: a sum of shifted images, each times one weight a channel.
+
+    Its gradients are sums of the same kind. At [8, 32, 32, 96] and 3x3, forward and backward take
+    3.2 ms with it, and 63 with XLA's convolution.
+
+    Args:
+      x: [batch, height, width, channels], padded.
+      kernel: [kernel height, kernel width, 1, channels * multiplier].
+      strides: of rows and of columns.
+      dilation: of the kernel, likewise.
+    """
+    rows, columns, _, features = kernel.shape
+    channels = x.shape[-1]
+    # Sums of many terms want more bits than images may have.
+    wide = jnp.promote_types(x.dtype, jnp.float32)
+    weights = kernel.reshape(rows, columns, channels, features // channels)
+    height, width = (
+        (extent - step * (taps - 1) - 1) // stride + 1
+        for extent, step, taps, stride in zip(
+            x.shape[1:3], dilation, kernel.shape[:2], strides, strict=True
+        )
+    )
+    total = jnp.zeros((), wide)
+    for i in range(rows):
+        for j in range(columns):
+            top, left = i * dilation[0], j * dilation[1]
+            shifted = x[
+                :,
+                top : top + (height - 1) * strides[0] + 1 : strides[0],
+                left : left + (width - 1) * strides[1] + 1 : strides[1],
+            ]
+            if features == channels:
+                total += (shifted * weights[i, j, :, 0]).astype(wide)
+            else:
+                total += (shifted[..., None] * weights[i, j]).astype(wide)
+    return total.reshape(x.shape[0], height, width, features).astype(x.dtype)
+
+
+def block_conv(
+    conv: Callable[..., jax.Array],
+    x: jax.Array,
+    kernel: jax.Array,
+    *arguments: Any,
+    groups: int,
+    **options: Any,
+) -> jax.Array:
+    """Convolves in few blocks of groups, each densely, with zeros for what other groups see.
+
+    Most of these products are with zeros, and it is still far faster: 32 groups of 8 channels at
+    [8, 16, 16, 256] with stride 2 take 5 ms forward and backward, and 279 with XLA's convolution.
+
+    Args:
+      conv: convolves a block, as `jax.lax.conv_general_dilated` does.
+      x: [batch, height, width, channels].
+      kernel: [kernel height, kernel width, channels / groups, features].
+      *arguments: those of `conv` after the kernel.
+      groups: at least 2.
+      **options: of `conv`.
+    """
+    rows, columns, inputs, features = kernel.shape
+    least = min(groups, max(_BLOCK_CHANNELS // inputs, -(-groups // _MOST_BLOCKS)))
+    together = min(size for size in range(1, groups + 1) if groups % size == 0 and size >= least)
+    blocks = groups // together
+    # From group `g` of a block to the outputs of group `h`: the kernel where they are the same one.
+    kernel = kernel.reshape(rows, columns, inputs, blocks, together, features // groups)
+    same = jnp.eye(together, dtype=kernel.dtype)
+    kernel = kernel[:, :, None] * same[:, None, None, :, None]
+    kernel = kernel.reshape(rows, columns, together * inputs, features)
+    parts = [
+        conv(part, weights, *arguments, **options)
+        for part, weights in zip(
+            jnp.split(x, blocks, axis=-1), jnp.split(kernel, blocks, axis=-1), strict=True
+        )
+    ]
+    return jnp.concatenate(parts, axis=-1)

@@ -42,7 +42,7 @@ ALLOWED = {
     "analysis": {"config", "data", "models", "nn", "tasks", "train"},
     "course": {"analysis", "classical", "data", "models", "nn", "report", "tasks", "train"},
     "report": {"analysis", "config", "data", "models", "tasks", "train"},
-    "sweep": {"classical", "config", "data", "models", "report", "tasks", "train"},
+    "sweep": {"classical", "config", "data", "models", "nn", "report", "tasks", "train"},
 }
 
 

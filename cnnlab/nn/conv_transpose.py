@@ -13,6 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from cnnlab.nn.conv import conv_general_dilated
+from cnnlab.nn.forms import matrix_forms
+
 
 def conv_transpose(
     x: jax.Array, kernel: jax.Array, stride: int = 1, padding: int = 0, output_padding: int = 0
@@ -29,21 +32,62 @@ def conv_transpose(
     Returns:
       [batch, (height - 1) * stride + kernel - 2 * padding + output_padding, ..., out].
     """
+    if stride > 1 and matrix_forms():
+        return _by_blocks(x, kernel, stride, padding, output_padding)
     spatial = tuple(range(x.ndim - 2))
     flipped = jnp.flip(kernel, spatial)
     sides = [
         (extent - 1 - padding, extent - 1 - padding + output_padding)
         for extent in kernel.shape[:-2]
     ]
-    axes = "DHW"[3 - len(spatial) :]
     return lax.conv_general_dilated(
         x,
         flipped,
         window_strides=(1,) * len(spatial),
         padding=sides,
         lhs_dilation=(stride,) * len(spatial),
-        dimension_numbers=(f"N{axes}C", f"{axes}IO", f"N{axes}C"),
+        dimension_numbers=_layout(len(spatial)),
     )
+
+
+def _by_blocks(
+    x: jax.Array, kernel: jax.Array, stride: int, padding: int, output_padding: int
+) -> jax.Array:
+    """The same as a convolution whose channels are then laid out as blocks of stride x stride.
+
+    Shi et al. 2016, arXiv:1609.07009. XLA's CPU compiler has no fast routine for the gradient of
+    the other form with respect to its kernel: 2x2 with stride 2 at [2, 64, 64, 128] takes 19 ms
+    forward and backward with this one, and 2,032 with that.
+    """
+    axes = x.ndim - 2
+    spatial = tuple(range(axes))
+    taps = [-(-extent // stride) for extent in kernel.shape[:-2]]  # positions that meet in a block
+    missing = [t * stride - extent for t, extent in zip(taps, kernel.shape[:-2], strict=True)]
+    kernel = jnp.pad(kernel, [*((0, m) for m in missing), (0, 0), (0, 0)])
+    inputs, outputs = kernel.shape[-2:]
+    # [taps, offset in the block, taps, offset, ..., in, out] to [taps ..., in, offsets ..., out].
+    kernel = kernel.reshape(*(size for t in taps for size in (t, stride)), inputs, outputs)
+    order = [*range(0, 2 * axes, 2), 2 * axes, *range(1, 2 * axes, 2), 2 * axes + 1]
+    kernel = kernel.transpose(order).reshape(*taps, inputs, -1)
+    blocks = conv_general_dilated(
+        x,
+        jnp.flip(kernel, spatial),
+        (1,) * axes,
+        [(t - 1, t - 1) for t in taps],
+        dimension_numbers=_layout(axes),
+    )
+    extents = blocks.shape[1:-1]
+    y = blocks.reshape(x.shape[0], *extents, *(stride,) * axes, outputs)
+    order = [0, *(axis for a in spatial for axis in (1 + a, 1 + axes + a)), 1 + 2 * axes]
+    y = y.transpose(order).reshape(x.shape[0], *(extent * stride for extent in extents), outputs)
+    # What the other form has, from `padding` on; where that ends later, nothing was laid down.
+    sides = [(-padding, output_padding - padding - m, 0) for m in missing]
+    return lax.pad(y, jnp.zeros((), y.dtype), [(0, 0, 0), *sides, (0, 0, 0)])
+
+
+def _layout(axes: int) -> tuple[str, str, str]:
+    names = "DHW"[3 - axes :]
+    return f"N{names}C", f"{names}IO", f"N{names}C"
 
 
 def bilinear_init(key: jax.Array, shape: Sequence[int], dtype: Any = jnp.float32) -> jax.Array:

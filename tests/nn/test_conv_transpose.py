@@ -5,9 +5,42 @@ import pytest
 from jax import lax
 
 from cnnlab.nn.conv_transpose import ConvTranspose, bilinear_init, conv_transpose
+from cnnlab.nn.forms import plain_forms
 from cnnlab.nn.resize import resize_bilinear, resize_nearest
 
 FORMS = [(2, 2, 0, 0), (3, 2, 1, 1), (4, 2, 1, 0), (3, 1, 1, 0), (3, 3, 0, 2), (5, 2, 2, 1)]
+
+
+@pytest.mark.parametrize("axes", [1, 2, 3])
+@pytest.mark.parametrize(("kernel", "stride", "padding", "more"), [*FORMS, (2, 3, 0, 1)])
+def test_both_forms_are_equal(kernel, stride, padding, more, axes):
+    """The one for CPUs, by blocks, and the plain one, with their gradients."""
+    rng = np.random.default_rng(0)
+    x = jnp.asarray(rng.normal(size=(2, *(5, 4, 3)[:axes], 3)), jnp.float32)
+    w = jnp.asarray(rng.normal(size=(*[kernel] * axes, 3, 4)), jnp.float32)
+
+    def value_and_grads():
+        def loss(x, w):
+            y = conv_transpose(x, w, stride, padding, more)
+            return (y * jnp.cos(jnp.arange(y.size).reshape(y.shape))).sum(), y
+
+        (_, y), grads = jax.value_and_grad(loss, argnums=(0, 1), has_aux=True)(x, w)
+        return y, *grads
+
+    with plain_forms():
+        theirs = value_and_grads()
+    ours = value_and_grads()
+    for one, other in zip(ours, theirs, strict=True):
+        assert one.shape == other.shape
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5 * np.abs(other).max())
+
+
+def test_no_input_is_dilated_on_cpu():
+    """The form is really another one: the test above would pass with one alone, too."""
+    x, w = jnp.ones((1, 4, 4, 3)), jnp.ones((4, 4, 3, 2))
+    assert "lhs_dilation=(2, 2)" not in str(jax.make_jaxpr(lambda: conv_transpose(x, w, 2, 1))())
+    with plain_forms():
+        assert "lhs_dilation=(2, 2)" in str(jax.make_jaxpr(lambda: conv_transpose(x, w, 2, 1))())
 
 
 @pytest.mark.parametrize(("kernel", "stride", "padding"), [(2, 2, 0), (4, 2, 1), (3, 1, 1)])

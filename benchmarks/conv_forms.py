@@ -1,0 +1,102 @@
+"""Times the forms in which convolutions are computed on CPU against XLA's own, in turns.
+
+    python benchmarks/conv_forms.py
+
+Each layer forward and backward, in both forms, round by round, in one process; medians of the times
+and of the rounds' ratios.
+"""
+
+import statistics
+import time
+from collections.abc import Callable
+
+import _sides
+import jax
+from absl import app, flags
+
+from cnnlab.nn.conv import conv_general_dilated
+from cnnlab.nn.conv_transpose import conv_transpose
+from cnnlab.nn.forms import plain_forms
+
+_ROUNDS = flags.DEFINE_integer("rounds", 5, "Rounds of both forms; medians are reported.", 1)
+
+NHWC = ("NHWC", "HWIO", "NHWC")
+# Batch, height, channels, features, kernel, stride, groups; and, for transposed ones, 0 groups.
+LAYERS = {
+    "5x5, 1 to 6": (256, 28, 1, 6, 5, 1, 1),
+    "3x3, 3 to 64": (64, 32, 3, 64, 3, 1, 1),
+    "1x1, 64 to 256": (8, 56, 64, 256, 1, 1, 1),
+    "1x1, 512 to 128": (8, 28, 512, 128, 1, 1, 1),
+    "1x1, 256 to 512, stride 2": (4, 56, 256, 512, 1, 2, 1),
+    "3x3, 32 groups of 4": (8, 16, 128, 128, 3, 1, 32),
+    "3x3, 32 groups of 32": (8, 4, 1024, 1024, 3, 1, 32),
+    "3x3, depthwise, 96": (8, 32, 96, 96, 3, 1, 96),
+    "5x5, depthwise, 1,152": (8, 8, 1152, 1152, 5, 1, 1152),
+    "7x7, depthwise, 192": (8, 16, 192, 192, 7, 1, 192),
+    "2x2 transposed, 128 to 64, stride 2": (2, 64, 128, 64, 2, 2, 0),
+    "2x2 transposed, 1,024 to 512, stride 2": (2, 8, 1024, 512, 2, 2, 0),
+    "4x4 transposed, 21 to 21, stride 2": (2, 32, 21, 21, 4, 2, 0),
+}
+_SECONDS = 0.2  # of a round, about
+
+
+def layer(batch, height, channels, features, kernel, stride, groups) -> Callable[[], None]:
+    """Value and gradients of a layer, traced in the form that is chosen now, and compiled."""
+    x = jax.random.normal(jax.random.key(0), (batch, height, height, channels))
+    shape = (kernel, kernel, channels // max(groups, 1), features)
+    weights = 0.05 * jax.random.normal(jax.random.key(1), shape)
+
+    def apply(x: jax.Array, weights: jax.Array) -> jax.Array:
+        if groups == 0:
+            return conv_transpose(x, weights, stride)
+        return conv_general_dilated(
+            x, weights, (stride, stride), "SAME", dimension_numbers=NHWC,
+            feature_group_count=groups,
+        )  # fmt: skip
+
+    def forward_and_backward(x: jax.Array, weights: jax.Array, cotangent: jax.Array) -> tuple:
+        y, backward = jax.vjp(apply, x, weights)
+        return y, *backward(cotangent)
+
+    output = jax.eval_shape(apply, x, weights)
+    cotangent = jax.random.normal(jax.random.key(2), output.shape)
+    compiled = jax.jit(forward_and_backward).lower(x, weights, cotangent).compile()
+    return lambda: jax.block_until_ready(compiled(x, weights, cotangent))
+
+
+def milliseconds(call: Callable[[], None], calls: int) -> float:
+    """Of one call."""
+    began = time.perf_counter()
+    for _ in range(calls):
+        call()
+    return 1e3 * (time.perf_counter() - began) / calls
+
+
+def main(_: list[str]) -> None:
+    if jax.default_backend() != "cpu":
+        raise app.UsageError("These forms are for CPUs; set JAX_PLATFORMS=cpu.")
+    print("| layer | at | XLA's convolution, ms | form, ms | ratio (min–max) |")
+    print("|---|---|---:|---:|---:|")
+    for name, sizes in LAYERS.items():
+        with plain_forms():
+            plain = layer(*sizes)
+        calls = {"plain": plain, "form": layer(*sizes)}
+        numbers = {}
+        for form, call in calls.items():
+            call()
+            numbers[form] = max(1, round(1e3 * _SECONDS / milliseconds(call, 1)))
+        times: dict[str, list[float]] = {form: [] for form in calls}
+        for _ in range(_ROUNDS.value):
+            for form, call in calls.items():
+                times[form].append(milliseconds(call, numbers[form]))
+        medians = {form: statistics.median(found) for form, found in times.items()}
+        ratio = _sides.spread(_sides.ratios(times["plain"], times["form"])).replace("-", "–")
+        print(
+            f"| {name} | {sizes[0]} of {sizes[1]}x{sizes[1]} | {medians['plain']:,.1f} "
+            f"| {medians['form']:,.1f} | {ratio} |",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    app.run(main)

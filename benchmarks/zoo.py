@@ -30,11 +30,9 @@ _WORKER = flags.DEFINE_string("worker", None, "Used by the script itself.")
 
 def measure(name: str) -> dict:
     """Measures one network in this process."""
-    import dataclasses
-
     import numpy as np
 
-    from cnnlab.analysis.speed import compile_step, measure_speed
+    from cnnlab.analysis.speed import compile_step, matmul_rate, step_flops, step_milliseconds
     from cnnlab.config import Config, ModelConfig, OptimizerConfig
     from cnnlab.data import ArraySource, Dataset, DatasetInfo
     from cnnlab.models import create_model, model_task
@@ -63,26 +61,27 @@ def measure(name: str) -> dict:
         model=ModelConfig(name, dtype=_DTYPE.value),
         optimizer=OptimizerConfig(learning_rate=1e-3, options={"momentum": 0.9}),
     )
-    dataset = Dataset(info, {"train": ArraySource(images, labels)})
-    row = {"model": name, "image_size": size}
+    programs = Programs(config, Dataset(info, {"train": ArraySource(images, labels)}))
+    began = time.process_time()
+    step = compile_step(programs)
+    row = {
+        "model": name,
+        "image_size": size,
+        "device": programs.parallel.mesh.devices.item().device_kind,
+        "cpu_seconds": time.process_time() - began,
+        "trace_seconds": step.trace_seconds,
+        "compile_seconds": step.compile_seconds,
+        "peak_memory": step.state_memory + step.temporary_memory,
+    }
     if _COMPILE_ONLY.value:
-        programs = Programs(config, dataset)
-        began = time.process_time()
-        step = compile_step(programs)
-        return {
-            **row,
-            "cpu_seconds": time.process_time() - began,
-            "device": programs.parallel.mesh.devices.item().device_kind,
-            "trace_seconds": step.trace_seconds,
-            "compile_seconds": step.compile_seconds,
-            "peak_memory": step.state_memory + step.temporary_memory,
-        }
-    speed = measure_speed(config, dataset)
+        return row
+    step_ms = step_milliseconds(programs, step)
+    rate = step_flops(programs) / (step_ms / 1e3)
     return {
         **row,
-        **dataclasses.asdict(speed),
-        "images_per_second": speed.batch_size / speed.step_ms * 1e3,
-        "utilisation": speed.utilisation,
+        "step_ms": step_ms,
+        "images_per_second": _BATCH_SIZE.value / step_ms * 1e3,
+        "utilisation": rate / matmul_rate(np.dtype(_DTYPE.value)),
     }
 
 

@@ -1,6 +1,7 @@
 """Where the time of a training run goes: input, step and host; compilation, memory, utilisation."""
 
 import dataclasses
+import itertools
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -16,9 +17,7 @@ from cnnlab.data import Dataset
 from cnnlab.errors import UserError
 from cnnlab.train.feed import make_feed
 from cnnlab.train.numbers import traceable_numbers
-from cnnlab.train.parallel import Parallel
 from cnnlab.train.programs import Programs
-from cnnlab.train.setup import Setup
 
 # Rounds of each timing, of which the median counts, and how long one of them should take.
 _ROUNDS, _ROUND_SECONDS = 5, 0.5
@@ -39,9 +38,7 @@ class Speed:
       compile_seconds: of that program, with the compilation cache left out.
       peak_memory: bytes that the program needs on a device: its arguments (state and batch),
         results and temporaries, as its compiler planned them.
-      flops: floating-point operations of an update by the usual count: three times (forward, and
-        backward for activations and weights) two for each multiply-accumulate of convolutions and
-        dense layers. What a form of the computation does besides is not counted.
+      flops: of an update, see `step_flops`.
       matmul_flops: operations a second of a large matrix product in the network's type on all
         devices, measured in the same run.
     """
@@ -97,7 +94,8 @@ class CompiledStep:
 
 def compile_step(programs: Programs) -> CompiledStep:
     """Compiles what a run with these programs trains with."""
-    setup, parallel, count = _parts(programs)
+    setup, parallel = programs.setup(programs.config), programs.parallel
+    count = programs.steps_per_call
     carry = parallel.abstract({"state": setup.abstract_state(), "window": programs.zero_window})
     # Arrays, not shapes: those would not keep that numbers are weakly typed.
     numbers = jax.tree.map(jnp.asarray, traceable_numbers(programs.config))
@@ -139,38 +137,26 @@ def measure_speed(
     if config.parallel != "jit":
         raise UserError(f"parallel={config.parallel}: the benchmark measures parallel=jit alone.")
     programs = Programs(config, dataset)
-    setup, parallel, count = _parts(programs)
+    count = programs.steps_per_call
     step = compile_step(programs)
     batches = _batches(programs)
-    batch = next(batches)
-    numbers = jax.tree.map(jnp.asarray, traceable_numbers(config))
-    carry = parallel.replicate(programs.new_carry(setup) | {"numbers": numbers})
-
-    def train(batches: Iterator[Any]) -> Callable[[int], None]:
-        def run(calls: int) -> None:
-            nonlocal carry
-            for _ in range(calls):
-                carry = step.call(carry, next(batches))
-            jax.block_until_ready(carry)
-
-        return run
+    train = _trainer(programs, step)
 
     def fetch(calls: int) -> None:
         for _ in range(calls):
             jax.block_until_ready(next(batches))
 
-    def same() -> Iterator[Any]:
-        while True:
-            yield batch
-
+    same = itertools.repeat(next(batches))
     step_ms, input_ms, loop_ms = (
-        milliseconds / count for milliseconds in _medians_ms([train(same()), fetch, train(batches)])
+        milliseconds / count
+        for milliseconds in _medians_ms(
+            [lambda calls: train(calls, same), fetch, lambda calls: train(calls, batches)]
+        )
     )
     if profile is not None:
         with jax.profiler.trace(str(profile), create_perfetto_trace=True):
-            train(batches)(max(1, 10 // count))
-    macs = total_macs(summarize(setup.model, setup.info.image_shape))
-    devices = parallel.mesh.devices.flatten()
+            train(max(1, 10 // count), batches)
+    devices = programs.parallel.mesh.devices.flatten()
     return Speed(
         device=f"{len(devices)} x {devices[0].device_kind}",
         batch_size=config.batch_size,
@@ -181,9 +167,26 @@ def measure_speed(
         trace_seconds=step.trace_seconds,
         compile_seconds=step.compile_seconds,
         peak_memory=step.state_memory + step.temporary_memory,
-        flops=6.0 * macs * config.batch_size,
+        flops=step_flops(programs),
         matmul_flops=len(devices) * matmul_rate(jnp.dtype(config.model.dtype)),
     )
+
+
+def step_flops(programs: Programs) -> float:
+    """Floating-point operations of an update by the usual count.
+
+    Three times (forward, and backward for activations and weights) two for each multiply-accumulate
+    of convolutions and dense layers. What a form of the computation does besides is not counted.
+    """
+    setup = programs.setup(programs.config)
+    macs = total_macs(summarize(setup.model, setup.info.image_shape))
+    return 6.0 * macs * programs.config.batch_size
+
+
+def step_milliseconds(programs: Programs, step: CompiledStep) -> float:
+    """Of one update by the compiled program alone, on a batch that lies on the device; a median."""
+    train, same = _trainer(programs, step), itertools.repeat(next(_batches(programs)))
+    return _medians_ms([lambda calls: train(calls, same)])[0] / programs.steps_per_call
 
 
 def matmul_rate(dtype: jnp.dtype, size: int | None = None) -> float:
@@ -206,8 +209,19 @@ def matmul_rate(dtype: jnp.dtype, size: int | None = None) -> float:
     return 2 * size**3 / (_medians_ms([run])[0] / 1e3)
 
 
-def _parts(programs: Programs) -> tuple[Setup, Parallel, int]:
-    return programs.setup(programs.config), programs.parallel, programs.steps_per_call
+def _trainer(programs: Programs, step: CompiledStep) -> Callable[[int, Iterator[Any]], None]:
+    """`train(calls, batches)`, which waits for its end."""
+    numbers = jax.tree.map(jnp.asarray, traceable_numbers(programs.config))
+    carry = programs.new_carry(programs.setup(programs.config)) | {"numbers": numbers}
+    carry = programs.parallel.replicate(carry)
+
+    def train(calls: int, batches: Iterator[Any]) -> None:
+        nonlocal carry
+        for _ in range(calls):
+            carry = step.call(carry, next(batches))
+        jax.block_until_ready(carry)
+
+    return train
 
 
 def _batches(programs: Programs) -> Iterator[dict[str, jax.Array]]:

@@ -64,7 +64,8 @@ def plot_history(study: Study) -> Figure | None:
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axis.set_xlabel("trial")
         axis.set_title(f"{study.name}: {study.metric.label}")
-        figure.legend(loc="outside lower center", ncols=5)
+        if axis.get_legend_handles_labels()[0]:  # none where no trial has ended
+            figure.legend(loc="outside lower center", ncols=5)
     return figure
 
 
@@ -125,7 +126,8 @@ def plot_learning_curves(study: Study) -> Figure | None:
         axis.set_xlim(left=0)
         axis.set_xlabel("step")
         axis.set_title(f"{study.metric.label} while training")
-        figure.legend(loc="outside lower center", ncols=5)
+        if axis.get_legend_handles_labels()[0]:  # none where no trial has ended
+            figure.legend(loc="outside lower center", ncols=5)
     return figure
 
 

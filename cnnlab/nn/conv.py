@@ -1,5 +1,6 @@
 """The convolution layer of all architectures: flax's, in a form that suits the shapes on CPU."""
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -38,25 +39,34 @@ def conv_general_dilated(
     every kind of derivative and `vmap` work. Other convolutions are lax's own, and so are all on
     other platforms.
     """
-    arguments = (lhs, rhs, window_strides, padding, lhs_dilation, rhs_dilation, dimension_numbers)
-    groups, channels = feature_group_count, lhs.shape[-1]
-    ours = matrix_forms() and not options and _is_nhwc(lhs, dimension_numbers, lhs_dilation)
-    dilation = tuple(rhs_dilation or (1, 1)) if ours else None
-    if ours and 1 < groups < channels:
-        return block_conv(conv_general_dilated, *arguments, groups=groups, precision=precision)
-    if ours and groups == channels > 1:
-        padded = _pad(lhs, rhs, window_strides, padding, dilation)
-        return depthwise_conv(padded, rhs, window_strides, dilation)
-    if ours and channels <= _FEW_CHANNELS and dilation == (1, 1):
-        padded = _pad(lhs, rhs, window_strides, padding, dilation)
-        return banded_conv(padded, rhs, tuple(window_strides), precision)
-    if ours and rhs.shape[:2] == (1, 1):
-        padded = _pad(lhs, rhs, window_strides, padding, dilation)
-        kept = padded[:, :: window_strides[0], :: window_strides[1]]
-        return jnp.matmul(kept, rhs[0, 0], precision=precision)
-    return lax.conv_general_dilated(
-        *arguments, feature_group_count=groups, precision=precision, **options
+    plain = functools.partial(
+        lax.conv_general_dilated,
+        window_strides=window_strides,
+        padding=padding,
+        lhs_dilation=lhs_dilation,
+        rhs_dilation=rhs_dilation,
+        dimension_numbers=dimension_numbers,
+        precision=precision,
+        **options,
     )
+    groups, channels = feature_group_count, lhs.shape[-1]
+    if options or not matrix_forms() or not _is_nhwc(lhs, dimension_numbers, lhs_dilation):
+        return plain(lhs, rhs, feature_group_count=groups)
+    if 1 < groups < channels:
+        conv = functools.partial(conv_general_dilated, **plain.keywords)
+        return block_conv(conv, lhs, rhs, groups)
+    dilation = tuple(rhs_dilation or (1, 1))
+    few = channels <= _FEW_CHANNELS and dilation == (1, 1)
+    pointwise = rhs.shape[:2] == (1, 1)
+    if groups == 1 and not few and not pointwise:
+        return plain(lhs, rhs)
+    padded = _pad(lhs, rhs, window_strides, padding, dilation)
+    if groups > 1:
+        return depthwise_conv(padded, rhs, window_strides, dilation)
+    if few:
+        return banded_conv(padded, rhs, tuple(window_strides), precision)
+    kept = padded[:, :: window_strides[0], :: window_strides[1]]
+    return jnp.matmul(kept, rhs[0, 0], precision=precision)
 
 
 def _is_nhwc(lhs: jax.Array, dimension_numbers: Any, lhs_dilation: Sequence[int] | None) -> bool:

@@ -1,7 +1,6 @@
 """Convolutions in groups, which XLA's CPU compiler runs without its fast routines."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -53,12 +52,7 @@ def depthwise_conv(
 
 
 def block_conv(
-    conv: Callable[..., jax.Array],
-    x: jax.Array,
-    kernel: jax.Array,
-    *arguments: Any,
-    groups: int,
-    **options: Any,
+    conv: Callable[[jax.Array, jax.Array], jax.Array], x: jax.Array, kernel: jax.Array, groups: int
 ) -> jax.Array:
     """Convolves in few blocks of groups, each densely, with zeros for what other groups see.
 
@@ -66,12 +60,10 @@ def block_conv(
     [8, 16, 16, 256] with stride 2 take 5 ms forward and backward, and 279 with XLA's convolution.
 
     Args:
-      conv: convolves a block, as `jax.lax.conv_general_dilated` does.
+      conv: convolves a block densely.
       x: [batch, height, width, channels].
       kernel: [kernel height, kernel width, channels / groups, features].
-      *arguments: those of `conv` after the kernel.
       groups: at least 2.
-      **options: of `conv`.
     """
     rows, columns, inputs, features = kernel.shape
     least = min(groups, max(_BLOCK_CHANNELS // inputs, -(-groups // _MOST_BLOCKS)))
@@ -83,7 +75,7 @@ def block_conv(
     kernel = kernel[:, :, None] * same[:, None, None, :, None]
     kernel = kernel.reshape(rows, columns, together * inputs, features)
     parts = [
-        conv(part, weights, *arguments, **options)
+        conv(part, weights)
         for part, weights in zip(
             jnp.split(x, blocks, axis=-1), jnp.split(kernel, blocks, axis=-1), strict=True
         )

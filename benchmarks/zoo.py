@@ -136,7 +136,9 @@ def main(_: list[str]) -> None:
             command.append(f"--{flag}={flags.FLAGS[flag].value}")
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
-            why = (done.stderr.strip().splitlines() or ["stopped"])[-1]
+            why = (done.stderr.strip().splitlines() or ["failed"])[-1]
+            if done.returncode < 0:
+                why = f"ended by signal {-done.returncode}"
             results.append({"model": name, "skipped": why.replace("|", "/")[:120]})
         else:
             results.append(json.loads(done.stdout.splitlines()[-1]))

@@ -8,6 +8,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from rich.table import Table
 
 from cnnlab.train.state import num_parameters
@@ -118,7 +119,9 @@ def _macs(module: nn.Module, own: dict[str, Any], args: tuple, shapes: tuple) ->
     if isinstance(module, nn.ConvTranspose):
         # Every input pixel is multiplied with the whole kernel.
         return math.prod(args[0].shape[1:-1]) * math.prod(kernel)
-    return math.prod(shapes[0][:-1]) * math.prod(kernel)
+    # A DenseGeneral may have several axes of features.
+    axes = np.size(module.features) if isinstance(module, nn.DenseGeneral) else 1
+    return math.prod(shapes[0][:-axes]) * math.prod(kernel)
 
 
 def total_macs(layers: list[Layer]) -> int:

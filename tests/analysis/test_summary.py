@@ -68,6 +68,17 @@ def test_a_layer_that_is_called_twice_needs_memory_twice():
     assert layers["dense"].macs == 2 * 4 * 4 * 3 * 3
 
 
+def test_a_layer_with_several_axes_of_features_counts_as_a_dense_one():
+    class Heads(nn.Module):
+        @nn.compact
+        def __call__(self, x, *, train):
+            x = nn.DenseGeneral((4, 5), name="split")(x)
+            return nn.DenseGeneral(3, (-2, -1), name="join")(x)
+
+    layers = {layer.name: layer for layer in summarize(Heads(), (6, 6, 3))}
+    assert layers["split"].macs == layers["join"].macs == 6 * 6 * 3 * 20
+
+
 @pytest.mark.parametrize("width", [80, 100])
 def test_the_table_cuts_no_number(width):
     layers = summarize(create_model("resnet50", num_classes=1000), (224, 224, 3))

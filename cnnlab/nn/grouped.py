@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 # Channels of a block of groups, at least, and how many blocks there may be: with fewer channels,
 # products are too thin, and with more blocks, there is too much to compile.
@@ -65,15 +66,16 @@ def block_conv(
       kernel: [kernel height, kernel width, channels / groups, features].
       groups: at least 2.
     """
-    rows, columns, inputs, features = kernel.shape
+    inputs, features = kernel.shape[2:]
     least = min(groups, max(_BLOCK_CHANNELS // inputs, -(-groups // _MOST_BLOCKS)))
     together = min(size for size in range(1, groups + 1) if groups % size == 0 and size >= least)
     blocks = groups // together
-    # From group `g` of a block to the outputs of group `h`: the kernel where they are the same one.
-    kernel = kernel.reshape(rows, columns, inputs, blocks, together, features // groups)
-    same = jnp.eye(together, dtype=kernel.dtype)
-    kernel = kernel[:, :, None] * same[:, None, None, :, None]
-    kernel = kernel.reshape(rows, columns, together * inputs, features)
+    # An input of a block meets the kernel where it is of the group that the output is of. (Written
+    # as a product with an identity matrix of groups, XLA 0.10.2 crashes in a step with one block.)
+    group_of_input = np.arange(together * inputs) // inputs
+    group_of_output = np.arange(features) // (features // groups) % together
+    same = (group_of_input[:, None] == group_of_output).astype(kernel.dtype)
+    kernel = jnp.tile(kernel, (1, 1, together, 1)) * same
     parts = [
         conv(part, weights)
         for part, weights in zip(

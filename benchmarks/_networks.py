@@ -93,6 +93,7 @@ def cnnlab_train(name: str, shape: tuple[int, ...]) -> Work:
     import optax
 
     import cnnlab
+    from cnnlab.nn.cpu_kernels.compiler import compiler_options
 
     model = _cnnlab_model(name)
     tx = optax.chain(
@@ -109,7 +110,7 @@ def cnnlab_train(name: str, shape: tuple[int, ...]) -> Work:
     if updates > 1:
         batch = jax.tree.map(lambda x: jax.numpy.stack([x] * updates), batch)
 
-    @functools.partial(jax.jit, donate_argnums=0)
+    @functools.partial(jax.jit, donate_argnums=0, compiler_options=compiler_options())
     def call(state: Any, batch: Any) -> tuple[Any, Any]:
         return jax.lax.scan(step, state, batch) if updates > 1 else step(state, batch)
 
@@ -126,9 +127,8 @@ def cnnlab_population(name: str, shape: tuple[int, ...]) -> Work:
     """Steps of several networks side by side, as a sweep trains them: each on its own batches."""
     import cnnlab
     from cnnlab.config import Config, ModelConfig, OptimizerConfig
-    from cnnlab.sweep.population_rows import rows_of
-    from cnnlab.train.numbers import traceable_numbers
-    from cnnlab.train.programs import Programs
+    from cnnlab.train.engines.compiled_steps import CompiledSteps
+    from cnnlab.train.engines.vmapped import VmapEngine
 
     members = CASES[name].members
     data = cnnlab.data
@@ -145,15 +145,17 @@ def cnnlab_population(name: str, shape: tuple[int, ...]) -> Work:
             learning_rate=LEARNING_RATE, weight_decay=WEIGHT_DECAY, options={"momentum": MOMENTUM}
         ),
     )
-    programs = Programs(config, data.Dataset(info, {"train": source, "test": source}))
-    rows, updates = rows_of(programs, members), programs.steps_per_call
-    rows.fill([programs.new_carry(programs.setup(config))])
-    rows.set_numbers([traceable_numbers(config)])
+    compiled = CompiledSteps(config, data.Dataset(info, {"train": source, "test": source}))
+    rows, updates = VmapEngine(compiled, members), compiled.steps_per_call
+    experiment = compiled.experiment(config)
+    rows.fill([compiled.new_carry(experiment)])
+    rows.set_hparams([experiment.hparams])
+    rows.set_seeds(range(members))
 
     def run(steps: int) -> float:
         for _ in range(steps):
-            rows.advance(range(updates), range(members))
-        return float(rows.windows()[0]["loss"])
+            rows.advance(range(updates))
+        return float(rows.metrics()[0]["loss"])
 
     return Work(run, updates * members * shape[0])
 
@@ -169,10 +171,14 @@ def cnnlab_predict(name: str, shape: tuple[int, ...]) -> Work:
     import optax
 
     import cnnlab
+    from cnnlab.nn.cpu_kernels.compiler import compiler_options
 
     model = _cnnlab_model(name)
     state = cnnlab.train.create_state(model, optax.identity(), image_shape=shape[1:], seed=0)
-    call = jax.jit(lambda variables, images: model.apply(variables, images, train=False))
+    call = jax.jit(
+        lambda variables, images: model.apply(variables, images, train=False),
+        compiler_options=compiler_options(),
+    )
     variables, images = jax.device_put((state.variables, make_batch(name, shape)[0]))
 
     def run(steps: int) -> float:

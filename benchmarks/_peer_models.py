@@ -5,7 +5,7 @@ from torch import nn
 
 
 def lenet(activation: type[nn.Module], pool: type[nn.Module]) -> nn.Module:
-    """LeNet on 28x28x1 images, as `cnnlab/models/lenet.py` has it; 61,706 parameters."""
+    """LeNet on 28x28x1 images, as `models/classification/lenet.py` has it; 61,706 parameters."""
     return nn.Sequential(
         nn.Conv2d(1, 6, 5, padding=2),
         activation(),

@@ -27,8 +27,8 @@ class Side:
         python: str = sys.executable,
         environment: Mapping[str, str] | None = None,
     ):
-        root = pathlib.Path(__file__).resolve().parent.parent
-        paths = [str(root), os.environ.get("PYTHONPATH", "")]  # times this checkout
+        root = pathlib.Path(script).resolve().parent.parent
+        paths = [str(root), os.environ.get("PYTHONPATH", "")]  # times the script's own checkout
         self._process = subprocess.Popen(
             [python, os.path.abspath(script), f"--side={name}"],
             stdin=subprocess.PIPE,

@@ -25,6 +25,9 @@ _CORES = flags.DEFINE_integer(
 _TORCH_PYTHON = flags.DEFINE_string(
     "torch_python", sys.executable, "The interpreter that has PyTorch, if it is not this one."
 )
+_BEFORE = flags.DEFINE_string(
+    "before", None, "Another checkout of cnnlab, e.g. of an older version, timed as one more side."
+)
 _SIDE = flags.DEFINE_string("side", None, "Used by the script itself.")
 
 Build = Callable[[str, tuple[int, ...]], _networks.Work]
@@ -51,6 +54,8 @@ def _main(script: str, sides: Mapping[str, Build], networks: Sequence[str]) -> N
         raise app.UsageError(f"--networks: {unknown} not among {sorted(_networks.CASES)}.")
     pythons = _sides.interpreters(_TORCH_PYTHON.value)
     peers = [name for name in sides if name != "cnnlab"] if "torch" in pythons else []
+    if _BEFORE.value:
+        peers.append("before")
     results = []
     for name in chosen:
         results.append(_measure(script, name, peers))
@@ -94,8 +99,7 @@ def _measure(script: str, name: str, peers: list[str]) -> dict:
     running, steps, images = {}, {}, {}
     try:
         for side in ("cnnlab", *peers):
-            python = sys.executable if side == "cnnlab" else _TORCH_PYTHON.value
-            process = running[side] = _sides.Side(script, side, python)
+            process = running[side] = _start(script, side)
             request = {"name": name, "shape": result["batch"], "quick": _QUICK.value,
                        "cores": _CORES.value}  # fmt: skip
             try:
@@ -124,6 +128,13 @@ def _measure(script: str, name: str, peers: list[str]) -> dict:
     for side in list(speeds)[1:]:
         result["ratios"][side] = _sides.ratios(speeds["cnnlab"], speeds[side])
     return result
+
+
+def _start(script: str, side: str) -> _sides.Side:
+    if side == "before":
+        older = Path(_BEFORE.value) / "benchmarks" / Path(script).name
+        return _sides.Side(str(older), "cnnlab")
+    return _sides.Side(script, side, sys.executable if side == "cnnlab" else _TORCH_PYTHON.value)
 
 
 def _print_rows(result: dict, *, first: bool) -> None:

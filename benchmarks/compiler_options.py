@@ -21,6 +21,8 @@ OPTIONS = {
     "xla_backend_optimization_level=1": {"xla_backend_optimization_level": 1},
     "xla_backend_optimization_level=0": {"xla_backend_optimization_level": 0},
     "xla_cpu_enable_fast_math": {"xla_cpu_enable_fast_math": True},
+    "ynn: sums only": {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_REDUCE"},
+    "ynn: nothing": {"xla_cpu_experimental_ynn_fusion_type": ""},
 }
 BATCHES = {"lenet": 64}
 
@@ -54,18 +56,18 @@ def measure(network: str, ways: dict[str, dict]) -> dict[str, dict[str, float]]:
     lowered = jax.jit(
         cnnlab.train.make_train_step(model, cnnlab.tasks.Classification(10), tx)
     ).lower(state, batch)
-    found, programs = {}, {}
+    found, compiled = {}, {}
     for way, options in ways.items():
         began, processor = time.perf_counter(), time.process_time()
-        programs[way] = lowered.compile(compiler_options=options)
+        compiled[way] = lowered.compile(compiler_options=options)
         found[way] = {
             "wall": time.perf_counter() - began,
             "processor": time.process_time() - processor,
         }
-        jax.block_until_ready(programs[way](state, batch))
+        jax.block_until_ready(compiled[way](state, batch))
     times: dict[str, list[float]] = {way: [] for way in ways}
     for _ in range(_ROUNDS.value):
-        for way, program in programs.items():
+        for way, program in compiled.items():
             began = time.perf_counter()
             for _ in range(3):
                 jax.block_until_ready(program(state, batch))

@@ -16,7 +16,7 @@ from absl import app, flags
 
 from cnnlab.nn.conv import conv_general_dilated
 from cnnlab.nn.conv_transpose import conv_transpose
-from cnnlab.nn.forms import plain_forms
+from cnnlab.nn.cpu_kernels.switch import without_cpu_kernels
 
 _ROUNDS = flags.DEFINE_integer("rounds", 5, "Rounds of both forms; medians are reported.", 1)
 
@@ -78,7 +78,7 @@ def main(_: list[str]) -> None:
     print("| layer | at | XLA's convolution, ms | form, ms | ratio (min–max) |")
     print("|---|---|---:|---:|---:|")
     for name, sizes in LAYERS.items():
-        with plain_forms():
+        with without_cpu_kernels():
             plain = layer(*sizes)
         calls = {"plain": plain, "form": layer(*sizes)}
         numbers = {}

@@ -6,7 +6,8 @@
 - batch: images/s over the batch size;
 - devices: images/s of one batch over the devices that share it out: the machine's, or else virtual
   ones on CPU, which share its cores, so that the best result is that nothing is lost;
-- hosts: the same over processes that meet through `cnnlab.train.hosts`, with one CPU device each;
+- hosts: the same over processes that meet through `cnnlab.train.runtime.hosts`, with one CPU device
+  each;
 - memory: what lies between the arguments and results of a step, over the batch size and over
   depth, with and without rematerialisation: as the compiler planned it for this platform, and what
   autodiff asks it to keep from the forward to the backward pass. Nothing is run for it.
@@ -63,7 +64,7 @@ def make_programs(
 
     from cnnlab.config import Config, ModelConfig, OptimizerConfig
     from cnnlab.data import ArraySource, Dataset, DatasetInfo
-    from cnnlab.train.programs import Programs
+    from cnnlab.train.engines.compiled_steps import CompiledSteps
 
     channels = 1 if network == "lenet" else 3
     rng = np.random.default_rng(0)
@@ -78,27 +79,25 @@ def make_programs(
         model=ModelConfig(network, dtype=dtype, options=options, remat=remat),
         optimizer=OptimizerConfig(learning_rate=1e-3, options={"momentum": 0.9}),
     )
-    return Programs(config, Dataset(info, {"train": source, "test": source}))
+    return CompiledSteps(config, Dataset(info, {"train": source, "test": source}))
 
 
 def images_per_second(coordinator: str | None, hosts: int, host: int, **asked: Any) -> float:
     """Trains about a second on one batch, in this process."""
     import jax
-    import jax.numpy as jnp
 
     from cnnlab.data import train_batches
-    from cnnlab.train.hosts import join
-    from cnnlab.train.numbers import traceable_numbers
+    from cnnlab.train.runtime.hosts import join
 
     if coordinator:
         join(coordinator, hosts, host)
-    programs = make_programs(**asked)
-    parallel, batch_size = programs.parallel, programs.config.batch_size
-    numbers = jax.tree.map(jnp.asarray, traceable_numbers(programs.config))
-    carry = programs.new_carry(programs.setup(programs.config)) | {"numbers": numbers}
-    carry = parallel.replicate(carry)
+    compiled = make_programs(**asked)
+    parallel, batch_size = compiled.parallel, compiled.config.batch_size
+    experiment = compiled.experiment(compiled.config)
+    hparams = compiled.place(experiment.hparams)
+    carry = parallel.replicate(compiled.new_carry(experiment))
     batches = train_batches(
-        programs.dataset.splits["train"],
+        compiled.dataset.splits["train"],
         seed=0,
         batch_size=batch_size,
         start_step=0,
@@ -107,7 +106,7 @@ def images_per_second(coordinator: str | None, hosts: int, host: int, **asked: A
         process_count=hosts,
     )
     batch = parallel.shard(next(iter(batches)))
-    train = programs.train(1)
+    train = compiled.train(1)
     # On CPU, collectives of several steps at a time could wait for each other's threads for ever.
     one_by_one = jax.default_backend() == "cpu"
 
@@ -115,7 +114,7 @@ def images_per_second(coordinator: str | None, hosts: int, host: int, **asked: A
         nonlocal carry
         began = time.perf_counter()
         for _ in range(calls):
-            carry = train(carry, batch)
+            carry = train(carry, batch, hparams)
             if one_by_one:
                 jax.block_until_ready(carry)
         jax.block_until_ready(carry)
@@ -136,12 +135,12 @@ def memory(remat: bool, **asked: Any) -> dict[str, float]:
     from cnnlab.analysis.speed import compile_step
     from cnnlab.train.remat import rematerialised
 
-    programs = make_programs(remat=remat, **asked)
-    step = compile_step(programs)
-    setup = programs.setup(programs.config)
-    variables = setup.abstract_state().variables
-    batch = setup.abstract_batch()["image"]
-    apply = rematerialised(setup.model.apply) if remat else setup.model.apply
+    compiled = make_programs(remat=remat, **asked)
+    step = compile_step(compiled)
+    experiment = compiled.experiment(compiled.config)
+    variables = experiment.abstract_state().variables
+    batch = experiment.abstract_batch()["image"]
+    apply = rematerialised(experiment.model.apply) if remat else experiment.model.apply
 
     def backward(variables: Any, images: jax.Array) -> Any:
         def forward(params: Any) -> Any:

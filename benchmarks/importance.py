@@ -19,8 +19,8 @@ from optuna.importance import (
     get_param_importances,
 )
 
-from cnnlab.sweep.importance import importances
-from cnnlab.sweep.reading import read_study
+from cnnlab.sweep.study.importance import importances
+from cnnlab.sweep.study.reading import read_study
 
 SPACE = {
     "learning_rate": FloatDistribution(1e-3, 1.0, log=True),
@@ -57,7 +57,7 @@ def simulate(trials, seed):
 
 
 def ours(study):
-    """`cnnlab.sweep.importance`, without its lower limit of trials."""
+    """`cnnlab.sweep.study.importance`, without its lower limit of trials."""
     return importances(read_study(study, metric="accuracy", direction="maximize"), fewest=2)[0]
 
 

@@ -2,12 +2,13 @@
 
     python benchmarks/input.py
     python benchmarks/input.py --cases=jpeg --settings=1:0,2:2 --rounds=9 --json=result.json
+    python benchmarks/input.py --before=../older     # beside another checkout of cnnlab
 
 Both sides decode, bring images to one size and collate uint8 batches in a new order each epoch:
 
 - jpeg: 256 generated JPEGs of about 400x300 pixels, scaled (bicubic) and cut to 224x224;
 - tfds: the records of CIFAR-10 as TFDS has them on the disk, PNG files in array_record; left out
-  where they are not there (`python launch.py prepare --data_dir=... cifar10`);
+  where they are not there (`python launch.py prepare --dataset=cifar10`);
 - memory: the same set held in memory, as cnnlab trains on it; a TensorDataset on the other side.
 
 A setting is CORES:WORKERS. Without worker processes, cnnlab decodes in a thread for each core and
@@ -42,6 +43,9 @@ _QUICK = flags.DEFINE_bool("quick", False, "A smoke test: two short rounds.")
 _TORCH_PYTHON = flags.DEFINE_string(
     "torch_python", sys.executable, "The interpreter that has PyTorch, if it is not this one."
 )
+_BEFORE = flags.DEFINE_string(
+    "before", None, "Another checkout of cnnlab, e.g. of an older version, in place of PyTorch."
+)
 _SIDE = flags.DEFINE_enum("side", None, ["cnnlab", "torch"], "Used by the script itself.")
 
 
@@ -60,15 +64,19 @@ def write_jpegs(folder: Path) -> None:
 
 def cnnlab_batches(case: str, batch_size: int, workers: int, folder: str) -> Iterator[Any]:
     """Endless batches of cnnlab, as its training loop gets them."""
-    import cnnlab.data.tfds
+    import cnnlab.data.cache
+    import cnnlab.data.sources.tfds
     from cnnlab.data import ArraySource, train_batches
-    from cnnlab.data.folder import load_splits
+    from cnnlab.data.geometry.form import Wanted
+    from cnnlab.data.sources.folder import load_splits
 
     if case == "jpeg":
-        source = load_splits(Path(folder), IMAGE_SIZE)[0]["train"]
+        source = load_splits(Path(folder), Wanted(image_size=IMAGE_SIZE)).splits["train"]
     elif case == "tfds":
-        cnnlab.data.tfds.MAX_BYTES = 0  # streamed, as if it were too large for the memory
-        source = cnnlab.data.tfds.load_splits("cifar10", None, folder or None, None)[0]["train"]
+        cnnlab.data.cache.MAX_BYTES = 0  # streamed, as if it were too large for the memory
+        source = cnnlab.data.sources.tfds.load_splits("cifar10", Wanted(), folder or None, None)[0][
+            "train"
+        ]
     else:
         source = ArraySource(*cifar_like())
     return train_batches(
@@ -164,6 +172,14 @@ def work(side: str) -> None:
     _sides.serve(answer)
 
 
+def start(side: str, pythons: dict[str, str]) -> _sides.Side:
+    """Starts the process of `cnnlab`, `torch` or `before`."""
+    if side == "before":
+        older = Path(_BEFORE.value) / "benchmarks" / Path(__file__).name
+        return _sides.Side(str(older), "cnnlab")
+    return _sides.Side(__file__, side, pythons[side])
+
+
 def measure(case: str, setting: str, pythons: dict[str, str], rounds: int, folder: str) -> dict:
     """Times both sides in turns; images per second of each round, and ours over theirs."""
     cores, workers = map(int, setting.split(":"))
@@ -173,7 +189,9 @@ def measure(case: str, setting: str, pythons: dict[str, str], rounds: int, folde
     # As many as either side makes ahead: two for each worker or thread, and those under way.
     skip = 4 * max(cores, workers) if case != "memory" else 2
     result: dict = {"case": case, "cores": cores, "workers": workers, "batch_size": batch_size}
-    sides = {side: _sides.Side(__file__, side, python) for side, python in pythons.items()}
+    other = "before" if _BEFORE.value else "torch"
+    names = ["cnnlab", *([other] if other in {"before", *pythons} else [])]
+    sides = {side: start(side, pythons) for side in names}
     try:
         for side, process in sides.items():
             process.ask(
@@ -188,14 +206,15 @@ def measure(case: str, setting: str, pythons: dict[str, str], rounds: int, folde
     finally:
         for process in sides.values():
             process.close()
-    if "torch" in result:
-        result["ratio"] = _sides.ratios(result["cnnlab"], result["torch"])
+    if other in result:
+        result["ratio"] = _sides.ratios(result["cnnlab"], result[other])
     return result
 
 
 def print_row(result: dict) -> None:
     """Prints medians, and the spread of the rounds' ratios."""
-    speeds = [f"{statistics.median(result[s]):,.0f}" for s in ("cnnlab", "torch") if s in result]
+    sides = [side for side in ("cnnlab", "torch", "before") if side in result]
+    speeds = [f"{statistics.median(result[side]):,.0f}" for side in sides]
     ratio = _sides.spread(result["ratio"]) if "ratio" in result else "-"
     print(
         f"{result['case']:<8}{result['cores']:>6}{result['workers']:>9}{speeds[0]:>12}"
@@ -226,7 +245,8 @@ def main(argv: list[str]) -> None:
     pythons = _sides.interpreters(_TORCH_PYTHON.value)
     rounds = 2 if _QUICK.value else _ROUNDS.value
     results = []
-    print(f"{'case':<8}{'cores':>6}{'workers':>9}{'cnnlab':>12}{'PyTorch':>12}  ratio (min-max)")
+    other = "before" if _BEFORE.value else "PyTorch"
+    print(f"{'case':<8}{'cores':>6}{'workers':>9}{'cnnlab':>12}{other:>12}  ratio (min-max)")
     print(f"{'':<23}{'images/s':>12}{'images/s':>12}")
     with tempfile.TemporaryDirectory() as jpegs:
         if "jpeg" in _CASES.value:

@@ -3,6 +3,7 @@
     python benchmarks/population.py
     python benchmarks/population.py --networks=mlp --members=1,8 --rounds=3 --json=result.json
     python benchmarks/population.py --full        # sizes for an accelerator
+    python benchmarks/population.py --before=../older     # beside another checkout of cnnlab
 
 The ways to train N trials, each from the start of a process to the last result on the disk:
 
@@ -61,6 +62,11 @@ _WAYS = flags.DEFINE_list("ways", list(WAYS), "Which ways to measure.")
 _ROUNDS = flags.DEFINE_integer("rounds", 1, "Measurements of each; the median is reported.", 1)
 _FULL = flags.DEFINE_bool("full", False, "Larger networks and longer training.")
 _JSON = flags.DEFINE_string("json", None, "Also write the results to this file.")
+_BEFORE = flags.DEFINE_string(
+    "before",
+    None,
+    "Another checkout of cnnlab, e.g. of an older version, measured in turns with this.",
+)
 _WORKER = flags.DEFINE_string("worker", None, "Used by the script itself.")
 _FOLDER = flags.DEFINE_string("folder", None, "Used by the script itself.")
 
@@ -122,16 +128,16 @@ def work(way: str, case: Case, members: int, folder: str) -> dict[str, float]:
     jax.monitoring.register_event_duration_secs_listener(listen)
     from cnnlab.sweep import fit_group
     from cnnlab.train import fit
-    from cnnlab.train.display import Silence
+    from cnnlab.train.callbacks.progress import Silence
 
     trials = configs(case, members)
     folders = [pathlib.Path(folder) / str(number) for number in range(members)]
     if way.startswith("only "):
         number = int(way.removeprefix("only "))
-        fit(trials[number], folders[number], display=Silence())
+        fit(trials[number], folders[number], callbacks=[Silence()])
     elif way == "one by one":
         for trial, own in zip(trials, folders, strict=True):
-            fit(trial, own, display=Silence())
+            fit(trial, own, callbacks=[Silence()])
     else:
         for result in fit_group(trials, folders, mode=way):
             if isinstance(result, Exception):
@@ -141,18 +147,18 @@ def work(way: str, case: Case, members: int, folder: str) -> dict[str, float]:
     return {"compiling": compiling, "memory": stats.get("peak_bytes_in_use", host * 2**20) / 2**20}
 
 
-def run(name: str, case: Case, way: str, members: int) -> dict[str, float]:
-    """One measurement, in processes of its own."""
+def run(case: Case, way: str, members: int, root: pathlib.Path) -> dict[str, float]:
+    """One measurement of the checkout `root`, in processes of its own."""
     with tempfile.TemporaryDirectory() as folder:
         began = time.monotonic()
         if way != "processes":
-            (found,) = wait([start(case, way, members, folder)])
+            (found,) = wait([start(case, way, members, folder, root)])
             return found | {"wall": time.monotonic() - began}
         at_once = os.cpu_count() or 1
         found = []
         for first in range(0, members, at_once):
             numbers = range(first, min(first + at_once, members))
-            found += wait([start(case, f"only {n}", members, folder) for n in numbers])
+            found += wait([start(case, f"only {n}", members, folder, root) for n in numbers])
         return {
             "wall": time.monotonic() - began,
             "compiling": sum(one["compiling"] for one in found),
@@ -160,11 +166,12 @@ def run(name: str, case: Case, way: str, members: int) -> dict[str, float]:
         }
 
 
-def start(case: Case, way: str, members: int, folder: str) -> subprocess.Popen:
-    """Starts a process that trains."""
+def start(case: Case, way: str, members: int, folder: str, root: pathlib.Path) -> subprocess.Popen:
+    """Starts a process that trains with the checkout `root`."""
     asked = json.dumps(dataclasses.asdict(case) | {"way": way, "members": members})
-    environment = os.environ | {"JAX_ENABLE_COMPILATION_CACHE": "false"}
-    command = [sys.executable, __file__, f"--worker={asked}", f"--folder={folder}"]
+    environment = os.environ | {"JAX_ENABLE_COMPILATION_CACHE": "false", "PYTHONPATH": str(root)}
+    script = root / "benchmarks" / "population.py"
+    command = [sys.executable, str(script), f"--worker={asked}", f"--folder={folder}"]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
 
 
@@ -178,23 +185,28 @@ def wait(processes: list[subprocess.Popen]) -> list[dict[str, float]]:
 
 def measure(cases: dict[str, Case], report: Callable[[str], None]) -> list[dict[str, Any]]:
     """All measurements: a row for each network, number of trials and way."""
+    roots = {"": pathlib.Path(__file__).resolve().parent.parent}
+    if _BEFORE.value:
+        roots["before: "] = pathlib.Path(_BEFORE.value).resolve()
     rows = []
     for name in _NETWORKS.value:
         numbers = (1, 4, 16, 64) if _FULL.value else _MEMBERS_ON_CPU[name]
         most = {} if _FULL.value or _MEMBERS.value else _MOST_ON_CPU
         for members in map(int, _MEMBERS.value or numbers):
             ways = [way for way in _WAYS.value if members <= most.get((way, name), members)]
-            found: dict[str, list[dict[str, float]]] = {way: [] for way in ways}
+            found: dict[tuple[str, str], list[dict[str, float]]] = {}
             for _ in range(_ROUNDS.value):
                 for way in ways:
-                    found[way].append(run(name, cases[name], way, members))
-                    report(f"{name}, {members}, {way}: {found[way][-1]}")
-            for way in ways:
+                    for version, root in roots.items():
+                        measured = run(cases[name], way, members, root)
+                        found.setdefault((version, way), []).append(measured)
+                        report(f"{version}{name}, {members}, {way}: {measured}")
+            for (version, way), measured in found.items():
                 median = {
-                    key: statistics.median(one[key] for one in found[way])
+                    key: statistics.median(one[key] for one in measured)
                     for key in ("wall", "compiling", "memory")
                 }
-                rows.append({"network": name, "trials": members, "way": way, **median})
+                rows.append({"network": version + name, "trials": members, "way": way, **median})
     return rows
 
 

@@ -41,19 +41,18 @@ _WORKER = flags.DEFINE_string("worker", None, "Used by the script itself.")
 def start(network: str, data: str, ahead: bool, streamed: bool) -> dict[str, float]:
     """Makes the first update in this process; returns the seconds of its parts."""
     import jax
-    import jax.numpy as jnp
 
     from cnnlab.analysis.speed import compile_step
-    from cnnlab.cli.platform import enable_compilation_cache
+    from cnnlab.cli.jax_setup import enable_compilation_cache
     from cnnlab.config import Config, DataConfig, ModelConfig, OptimizerConfig
-    from cnnlab.train.feed import make_feed
-    from cnnlab.train.numbers import traceable_numbers
-    from cnnlab.train.programs import Programs
+    from cnnlab.train.engines.compiled_steps import CompiledSteps
+    from cnnlab.train.run_data import load_data
+    from cnnlab.train.runtime.input import training_input
 
     if streamed:
-        import cnnlab.data.load
+        import cnnlab.data.loading
 
-        cnnlab.data.load.MAX_BYTES = 0
+        cnnlab.data.loading.MAX_BYTES = 0
     enable_compilation_cache()
     clock = [BEGAN, time.perf_counter()]
     config = Config(
@@ -64,19 +63,19 @@ def start(network: str, data: str, ahead: bool, streamed: bool) -> dict[str, flo
         model=ModelConfig(name=network, options=_OPTIONS.get(network, {})),
         optimizer=OptimizerConfig(learning_rate=0.01, options={"momentum": 0.9}),
     )
-    programs = Programs(config)
-    setup, parallel = programs.setup(config), programs.parallel
+    compiled = CompiledSteps(config, load_data(config))
+    experiment, parallel = compiled.experiment(config), compiled.parallel
     clock.append(time.perf_counter())
-    compiled = []
-    thread = threading.Thread(target=lambda: compiled.append(compile_step(programs).call))
+    calls = []
+    thread = threading.Thread(target=lambda: calls.append(compile_step(compiled).call))
     if ahead:
         thread.start()
-    numbers = jax.tree.map(jnp.asarray, traceable_numbers(config))
-    carry = parallel.replicate(programs.new_carry(setup) | {"numbers": numbers})
+    hparams = compiled.place(experiment.hparams)
+    carry = parallel.replicate(compiled.new_carry(experiment))
     jax.block_until_ready(carry)
     clock.append(time.perf_counter())
-    feed = make_feed(
-        programs.dataset.splits["train"],
+    feed = training_input(
+        compiled.dataset.splits["train"],
         parallel,
         seed=0,
         batch_size=32,
@@ -88,8 +87,8 @@ def start(network: str, data: str, ahead: bool, streamed: bool) -> dict[str, flo
     _, batch = next(iter(feed))
     if ahead:
         thread.join()
-    train = compiled[0] if ahead else programs.train(1)
-    jax.block_until_ready(train(carry, batch))
+    train = calls[0] if ahead else compiled.train(1)
+    jax.block_until_ready(train(carry, batch, hparams))
     clock.append(time.perf_counter())
     names = ("imports", "data", "weights", "update")
     parts = {name: clock[i + 1] - clock[i] for i, name in enumerate(names)}

@@ -36,7 +36,7 @@ def measure(name: str) -> dict:
     from cnnlab.config import Config, ModelConfig, OptimizerConfig
     from cnnlab.data import ArraySource, Dataset, DatasetInfo
     from cnnlab.models import create_model, model_task
-    from cnnlab.train.programs import Programs
+    from cnnlab.train.engines.compiled_steps import CompiledSteps
 
     task = model_task(name)
     network = create_model(name, num_classes=10)
@@ -61,13 +61,13 @@ def measure(name: str) -> dict:
         model=ModelConfig(name, dtype=_DTYPE.value),
         optimizer=OptimizerConfig(learning_rate=1e-3, options={"momentum": 0.9}),
     )
-    programs = Programs(config, Dataset(info, {"train": ArraySource(images, labels)}))
+    compiled = CompiledSteps(config, Dataset(info, {"train": ArraySource(images, labels)}))
     began = time.process_time()
-    step = compile_step(programs)
+    step = compile_step(compiled)
     row = {
         "model": name,
         "image_size": size,
-        "device": programs.parallel.mesh.devices.item().device_kind,
+        "device": compiled.parallel.mesh.devices.item().device_kind,
         "cpu_seconds": time.process_time() - began,
         "trace_seconds": step.trace_seconds,
         "compile_seconds": step.compile_seconds,
@@ -75,8 +75,8 @@ def measure(name: str) -> dict:
     }
     if _COMPILE_ONLY.value:
         return row
-    step_ms = step_milliseconds(programs, step)
-    rate = step_flops(programs) / (step_ms / 1e3)
+    step_ms = step_milliseconds(compiled, step)
+    rate = step_flops(compiled) / (step_ms / 1e3)
     return {
         **row,
         "step_ms": step_ms,

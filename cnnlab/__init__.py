@@ -4,42 +4,11 @@
     dataset = cnnlab.data.load("digits")
     step = cnnlab.train.make_train_step(model, task, tx)
 
-Importing this is cheap: the packages below are loaded when they are first named.
+Importing this is cheap: names are imported when they are first used; `__init__.pyi` lists them.
 """
 
-import importlib
-from typing import Any
+import lazy_loader
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
-_FUNCTIONS = {
-    "create_model": "cnnlab.models",
-    "list_models": "cnnlab.models",
-    "UserError": "cnnlab.errors",
-}
-_PACKAGES = (
-    "analysis",
-    "config",
-    "data",
-    "models",
-    "nn",
-    "pretrained",
-    "report",
-    "sweep",
-    "tasks",
-    "train",
-)
-
-__all__ = [*_FUNCTIONS, *_PACKAGES]
-
-
-def __getattr__(name: str) -> Any:
-    if name in _FUNCTIONS:
-        return getattr(importlib.import_module(_FUNCTIONS[name]), name)
-    if name in _PACKAGES:
-        return importlib.import_module(f"cnnlab.{name}")
-    raise AttributeError(f"module 'cnnlab' has no attribute '{name}'")
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

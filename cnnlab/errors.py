@@ -1,11 +1,11 @@
-"""The one exception for a user's mistake, and the search for what the user may have meant."""
+"""The exception for users' mistakes, and suggestions of similar names."""
 
 import difflib
 from collections.abc import Iterable
 
 
 class UserError(ValueError):
-    """A mistake that the user can mend; its text is one clear sentence or two.
+    """A mistake that the user can correct, described in one or two sentences.
 
     The command line prints the text alone, without a traceback, and exits with status 1. Code that
     uses cnnlab as a library catches it as a `ValueError`.
@@ -13,9 +13,9 @@ class UserError(ValueError):
 
 
 def did_you_mean(name: str, choices: Iterable[str]) -> str:
-    """Names the choices nearest to `name`: `" Did you mean 'resnet18'?"`.
+    """Suggests the choices most similar to `name`: `" Did you mean 'resnet18'?"`.
 
-    Where none is near, all of them are named, so that the text ends every error about a name.
+    If none is similar, all are listed, so the text can end any error about a name.
     """
     choices = sorted(choices)
     near = difflib.get_close_matches(name, choices, n=3, cutoff=0.6)

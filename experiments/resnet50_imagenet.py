@@ -20,7 +20,14 @@ def get_config() -> Config:
         epochs=90.0,
         batch_size=256,
         log_every_steps=100,
-        data=DataConfig(name="imagenet2012", image_size=224, num_workers=16),
+        # Evaluation scales the shorter side to 256 and cuts 224x224.
+        data=DataConfig(
+            name="imagenet2012",
+            image_size=224,
+            crop_fraction=0.875,
+            interpolation="bilinear",
+            num_workers=16,
+        ),
         augment=AugmentConfig(random_resized_crop=True, flip=True),
         model=ModelConfig(name="resnet50", dtype="bfloat16"),
         optimizer=OptimizerConfig(

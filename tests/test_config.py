@@ -2,9 +2,11 @@
 
 import dataclasses
 import json
+import random
 
 import pytest
 
+from cnnlab.cli.config_flags import split_overrides
 from cnnlab.config import (
     Config,
     apply_overrides,
@@ -53,6 +55,25 @@ def test_override_of_options_adds_entries():
     )
     assert config.model.options == {"stem": "cifar"}
     assert config.optimizer.options == {"b2": 0.95}
+
+
+def test_words_inside_of_dicts_and_tuples():
+    text = '{"deep_supervision": true, "attention": (False, NONE), "name": "true"}'
+    config = apply_overrides(Config(), {"model.options": text})
+    expected = {"deep_supervision": True, "attention": (False, None), "name": "true"}
+    assert config.model.options == expected
+    assert apply_overrides(Config(), {"model.options.x": "[true]"}).model.options == {"x": [True]}
+
+
+def test_a_field_that_is_true_or_false_may_stand_alone():
+    arguments = ["a.png", "--config.augment.flip", "b.png", "--config.seed", "3",
+                 "--config.augment.flip_vertical", "false",
+                 "--config.finetune.new_head"]  # fmt: skip
+    rest, overrides = split_overrides(arguments)
+    assert rest == ["a.png", "b.png"]
+    assert overrides == {"augment.flip": "true", "seed": "3", "augment.flip_vertical": "false",
+                         "finetune.new_head": "true"}  # fmt: skip
+    assert apply_overrides(Config(), overrides).finetune.new_head
 
 
 def test_override_of_options_in_options():
@@ -109,14 +130,23 @@ def test_bad_override(path, text, sentence):
     [
         ({"batch_size": 0}, "batch_size=0 must be greater than 0"),
         ({"seed": -1}, "seed=-1 must not be negative"),
+        ({"seed": 2**32}, "seed=4294967296 must be below"),
+        ({"epochs": 1e308}, "epochs=1e\\+308 must be at most"),
+        ({"epochs": float("nan")}, "epochs=nan must be greater than 0 and finite"),
+        ({"optimizer.learning_rate": float("inf")}, "learning_rate=inf must be greater than 0"),
+        ({"optimizer.weight_decay": float("nan")}, "weight_decay=nan must not be negative"),
+        ({"model.options": {"dropout_rate": 1.0}}, "dropout_rate=1.0 must be at least 0 and below"),
+        ({"model.options": {"drop_block_dropout_rate": -1}}, "must be at least 0 and below 1"),
         ({"steps": 5}, "Set either epochs or steps"),
         ({"epochs": None}, "Set either epochs or steps"),
         ({"data.validation_fraction": 1.0}, "below 1"),
-        ({"optimizer.accumulate_steps": 3}, "cannot be cut into"),
+        ({"optimizer.accumulate_steps": 3}, "cannot be divided into"),
         ({"schedule.name": "step"}, "needs schedule.step_epochs"),
-        ({"schedule.name": "one_cycle", "schedule.warmup_epochs": 1}, "does not go with one_cycle"),
+        (
+            {"schedule.name": "one_cycle", "schedule.warmup_epochs": 1},
+            "cannot be combined with one_cycle",
+        ),
         ({"schedule.warmup_epochs": 10}, "must be below epochs"),
-        ({"loss.terms.dice": 1.0}, "is for task=segmentation, and task=classification"),
         ({"loss.binary": True}, "loss.binary=True is for task=segmentation"),
         ({"evaluation.boundary_tolerance": -1}, "must not be negative"),
         (
@@ -202,3 +232,64 @@ def test_bad_experiment_file(tmp_path, content, sentence):
 def test_unknown_experiment(name):
     with pytest.raises(UserError, match="Did you mean 'lenet_digits'"):
         load_experiment(name)
+
+
+@pytest.mark.parametrize(
+    ("group", "name", "message"),
+    [
+        ("optimizer", "lr", "OptimizerConfig has no field 'lr'"),
+        (None, "optimiser", "Config has no field 'optimiser'. Did you mean 'optimizer'?"),
+        ("augment", "cutot", "Did you mean 'cutout'?"),
+    ],
+)
+def test_a_field_that_does_not_exist_cannot_be_set(group, name, message):
+    config = Config()
+    with pytest.raises(UserError) as found:
+        setattr(config if group is None else getattr(config, group), name, 1)
+    assert message in str(found.value)
+
+
+def test_a_saved_config_may_hold_anything_where_a_value_belongs():
+    """Every field in turn, with some value of the wrong kind: one sentence, or a config."""
+    tree = json.loads(json.dumps(to_json(Config())))
+    values = [None, [], {}, -1, 1.5, "x", [None], [[1]], {"a": {"b": []}}, {"": {}}, 10**400]
+    chosen = random.Random(0)
+
+    def replaced(node):
+        for name, old in list(node.items()):
+            node[name] = chosen.choice(values)
+            yield
+            node[name] = old
+            if isinstance(old, dict):
+                yield from replaced(old)
+
+    refused = 0
+    for _ in replaced(tree):
+        try:
+            validate(from_json(tree))
+        except UserError:
+            refused += 1
+    assert refused > 50
+    with pytest.raises(UserError, match="too large a number"):
+        apply_overrides(Config(), {"optimizer.learning_rate": 10**400})
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"null", "must hold an object in JSON, and holds null"),
+        (b"[]", "and holds a list"),
+        (b"1", "and holds a number"),
+        (b'"x"', "and holds a text"),
+        (b"", "is not JSON"),
+        (b"\xff\xfe{}", "is not text in UTF-8"),
+        ("{}".encode("utf-16"), "is not text in UTF-8"),
+        (b"[" * 100_000, "nested too deeply"),
+        (b"9" * 10_000, "is not JSON"),
+    ],
+)
+def test_a_file_of_another_kind_is_one_sentence(tmp_path, content, said):
+    (tmp_path / "x.json").write_bytes(content)
+    with pytest.raises(UserError, match=said) as error:
+        load_experiment(str(tmp_path / "x.json"))
+    assert "x.json" in str(error.value) and len(str(error.value)) < 300

@@ -1,4 +1,4 @@
-"""What the parts of a network cost: parameters, multiply-accumulates and memory, block by block."""
+"""Cost of a network's parts: parameters, multiply-accumulates and memory of each block."""
 
 import dataclasses
 
@@ -7,15 +7,15 @@ from cnnlab.analysis.summary import Layer
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """A layer or block with everything inside of it.
+    """A layer or block including its submodules.
 
     Attributes:
-      name: its path, e.g. `backbone/stage1_block1`.
-      kind: its class, e.g. `Conv` or `BottleneckBlock`.
-      output_shape: without the batch axis; the last one of several.
-      params: numbers that are trained.
+      name: path of the module, e.g. `backbone/stage1_block1`.
+      kind: class of the module, e.g. `Conv` or `BottleneckBlock`.
+      output_shape: shape of the output without the batch axis; the last one of several.
+      params: number of trainable parameters.
       macs: multiply-accumulates for one image.
-      activation_bytes: outputs of the layers in it for one image.
+      activation_bytes: bytes of its layers' outputs for one image.
     """
 
     name: str
@@ -27,15 +27,15 @@ class Part:
 
 
 def network_parts(layers: list[Layer], depth: int = 2) -> list[Part]:
-    """Sums the rows of a network's table up to its parts, in the order of computation.
+    """Sums the rows of a network's table over its parts, in order of computation.
 
-    With a depth of 2 these are what the backbone and the head call: `backbone/conv1`,
-    `backbone/stage1_block1`, `head/logits`. Modules that hold nothing and compute nothing of what
-    is counted (dropout, pooling) are left out.
+    With a depth of 2 these are the modules that backbone and head call: `backbone/conv1`,
+    `backbone/stage1_block1`, `head/logits`. Modules without parameters or multiply-accumulates
+    (dropout, pooling) are left out.
 
     Args:
-      layers: see `summarize`.
-      depth: names of a path that tell parts apart.
+      layers: rows from `summarize`.
+      depth: number of leading names of a path that identify a part.
     """
     parents = {"/".join(layer.name.split("/")[:-1]) for layer in layers}
     rows: dict[str, list[Layer]] = {}

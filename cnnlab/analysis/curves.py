@@ -1,12 +1,13 @@
-"""Curves of several runs: which runs differ by their seeds alone, and how far these lie apart."""
+"""Curves of several runs, grouped if they differ only by seed, with their spread."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from cnnlab.config import EXECUTION_FIELDS, Config, flat_fields
-from cnnlab.train.records import Row
+from cnnlab.config import Config, flat_fields, is_execution_field
+from cnnlab.train.callbacks.json_lines import Row
+from cnnlab.visible import visible
 
 UNSET = "unset"  # an option that one config has and another has not
 
@@ -14,15 +15,15 @@ Curve = tuple[np.ndarray, np.ndarray]
 
 
 class Spread(NamedTuple):
-    """Several curves as one; arrays are [points].
+    """Mean and spread of several curves; arrays are [points].
 
     Attributes:
-      x: every place at which any of them has a value.
-      mean: over those that have.
-      std: their sample standard deviation; 0 for a single one.
-      low: the smallest of them.
-      high: the largest of them.
-      count: how many they are.
+      x: all positions at which at least one curve has a value.
+      mean: mean over the curves with a value there.
+      std: sample standard deviation; 0 for a single value.
+      low: smallest value.
+      high: largest value.
+      count: number of curves with a value.
     """
 
     x: np.ndarray
@@ -34,20 +35,20 @@ class Spread(NamedTuple):
 
 
 def group_by_seed(configs: Sequence[Config]) -> list[list[int]]:
-    """Numbers of the configs, those together that differ by nothing that matters but the seed."""
+    """Groups the indices of configs that differ only by seed and execution fields."""
     groups: dict[str, list[int]] = {}
     for number, config in enumerate(configs):
         fields = {
             path: value
             for path, value in flat_fields(config).items()
-            if path != "seed" and path not in EXECUTION_FIELDS
+            if path != "seed" and not is_execution_field(path)
         }
         groups.setdefault(repr(sorted(fields.items())), []).append(number)
     return list(groups.values())
 
 
 def differing_fields(configs: Sequence[Config]) -> dict[str, list[Any]]:
-    """The fields in which configs differ, by path, each with its value in every config."""
+    """Returns the fields in which configs differ, by path, with the value in each config."""
     flat = [flat_fields(config) for config in configs]
     table = {path: [fields.get(path, UNSET) for fields in flat]
              for path in sorted(set().union(*flat))}  # fmt: skip
@@ -55,7 +56,7 @@ def differing_fields(configs: Sequence[Config]) -> dict[str, list[Any]]:
 
 
 def curve(rows: Sequence[Row], split: str, name: str) -> Curve:
-    """Epochs and values of one number of one split, where rows have it; see `read_rows`."""
+    """Returns epochs and values of one metric of one split from rows of `read_rows`."""
     points = [
         (row["epoch"], row[name])
         for row in rows
@@ -66,7 +67,7 @@ def curve(rows: Sequence[Row], split: str, name: str) -> Curve:
 
 
 def spread(curves: Sequence[Curve]) -> Spread:
-    """Brings curves together place by place; nothing is interpolated."""
+    """Combines curves at each position without interpolation."""
     values: dict[float, list[float]] = {}
     for x, y in curves:
         for place, value in zip(x.tolist(), y.tolist(), strict=True):
@@ -81,28 +82,28 @@ def spread(curves: Sequence[Curve]) -> Spread:
 
 
 def group_labels(configs: Sequence[Config], groups: Sequence[Sequence[int]]) -> list[str]:
-    """What sets each group apart from the others: its model, its data where they differ, fields.
+    """Labels of groups by what distinguishes them: model, data if they differ, and fields.
 
-    Of groups with the same model and data all fields that differ are named, or, where these are
-    more than three, as many as it takes to tell the groups apart: `lenet learning_rate=0.1`.
+    Groups with the same model and data are labelled by all fields that differ, or, if these are
+    more than three, by as many as distinguish the groups: `lenet learning_rate=0.1`.
 
     Args:
-      configs: of all runs.
-      groups: of `group_by_seed`.
+      configs: configs of all runs.
+      groups: groups from `group_by_seed`.
     """
     firsts = [configs[group[0]] for group in groups]
     one_data_set = len({config.data.name for config in firsts}) == 1
     alike: dict[str, list[int]] = {}
     for number, config in enumerate(firsts):
         name = config.model.name + ("" if one_data_set and len(groups) > 1 else
-                                    f" on {config.data.name}")  # fmt: skip
+                                    f" on {visible(config.data.name)}")  # fmt: skip
         alike.setdefault(name, []).append(number)
     labels = [""] * len(groups)
     for name, members in alike.items():
         fields = {
             path: values
             for path, values in differing_fields([firsts[i] for i in members]).items()
-            if path != "seed" and path not in EXECUTION_FIELDS
+            if path != "seed" and not is_execution_field(path)
         }
         chosen = fields if len(fields) <= 3 else _telling(fields)
         for place, number in enumerate(members):
@@ -116,7 +117,7 @@ def group_labels(configs: Sequence[Config], groups: Sequence[Sequence[int]]) -> 
 
 
 def short(value: Any) -> str:
-    """A value as it fits a label: four digits of a number, and words as flags have them."""
+    """Formats a value for a label: numbers with four digits, words as in flags."""
     if value is None:
         return "none"
     if isinstance(value, bool):
@@ -127,7 +128,7 @@ def short(value: Any) -> str:
 
 
 def _telling(fields: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
-    """Some of the fields, which tell their holders apart as well as all do; the first that do."""
+    """The first subset of the fields that distinguishes groups as well as all fields."""
     chosen: dict[str, list[Any]] = {}
 
     def kinds(table: Mapping[str, list[Any]]) -> int:

@@ -1,4 +1,4 @@
-"""Maps of examples: what a network makes of them before it decides, brought to two dimensions."""
+"""Maps of examples: embeddings projected to two dimensions."""
 
 from functools import partial
 from typing import Any
@@ -11,15 +11,15 @@ from threadpoolctl import threadpool_limits
 
 from cnnlab.data import Source, eval_batches
 from cnnlab.errors import UserError
+from cnnlab.inference.run import TrainedRun
 from cnnlab.models.features import EMBEDDING, extract
-from cnnlab.train.restore import TrainedRun
 
 _PERPLEXITY = 30.0
 _FIRST_BROUGHT_TO = 50  # dimensions, as van der Maaten & Hinton do before t-SNE
 
 
 def embed(run: TrainedRun, source: Source) -> tuple[np.ndarray, np.ndarray]:
-    """Embeddings, float32 [examples, c], and labels [examples] of a source; see `extract`."""
+    """Returns embeddings, float32 [examples, c], and labels [examples] of a source."""
     call = jax.jit(partial(_embedding, run))
     size = min(run.config.evaluation.batch_size or run.config.batch_size, len(source))
     embeddings, labels = [], []
@@ -31,13 +31,13 @@ def embed(run: TrainedRun, source: Source) -> tuple[np.ndarray, np.ndarray]:
 
 
 def pca(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The two directions of largest variance.
+    """Projects onto the two principal components of largest variance.
 
     Args:
       features: [examples, c].
 
     Returns:
-      Positions [examples, 2], and the share of the variance along each direction, [2].
+      Positions [examples, 2], and the share of the variance along each component, [2], in [0, 1].
     """
     _check(features, 2)
     model = PCA(2, svd_solver="full")
@@ -45,14 +45,14 @@ def pca(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def tsne(features: np.ndarray, *, seed: int = 0) -> np.ndarray:
-    """t-SNE (van der Maaten & Hinton 2008): neighbours stay neighbours, distances mean little.
+    """t-SNE (van der Maaten & Hinton 2008): preserves neighbours, but not distances.
 
-    The start is that of PCA, which keeps the map's large features and makes it repeatable. The
-    perplexity is 30, and less where there are fewer than 91 examples.
+    It starts from PCA, which preserves large-scale structure and makes the map reproducible. The
+    perplexity is 30, or less for fewer than 91 examples.
 
     Args:
       features: [examples, c].
-      seed: of scikit-learn's randomness.
+      seed: seed of scikit-learn's randomness.
 
     Returns:
       Positions [examples, 2].
@@ -71,8 +71,8 @@ def tsne(features: np.ndarray, *, seed: int = 0) -> np.ndarray:
 
 
 def _embedding(run: TrainedRun, variables: Any, images: jax.Array) -> jax.Array:
-    normalised = run.setup.normalize()({"image": images})["image"]
-    return extract(run.setup.model, variables, normalised)[EMBEDDING]
+    normalised = run.experiment.normalize()({"image": images})["image"]
+    return extract(run.experiment.model, variables, normalised)[EMBEDDING]
 
 
 def _check(features: np.ndarray, fewest: int) -> None:

@@ -1,4 +1,4 @@
-"""What a network makes of an image on its way: feature maps, and the channels that answer most."""
+"""Feature maps of a network, and their most active channels."""
 
 from typing import Any
 
@@ -7,28 +7,29 @@ import jax.numpy as jnp
 import numpy as np
 
 from cnnlab.analysis.layers import check_layer, layer_outputs, layer_shapes
-from cnnlab.models import Network
+from cnnlab.models import Network, as_network
 from cnnlab.models.features import map_names
 
 
 def feature_maps(
     model: Network, variables: Any, images: jax.Array, *, layer: str | None = None
 ) -> dict[str, jax.Array]:
-    """The backbone's maps by the names of `map_names`, or those of one layer by its name.
+    """Returns the backbone's maps by the names of `map_names`, or the maps of one layer.
 
     Args:
-      model: see `Network`.
-      variables: as `model.init` gives them.
+      model: the network.
+      variables: variables of the model, as from `model.init`.
       images: normalised float images [batch, height, width, channels].
-      layer: one that `layer_shapes` names.
+      layer: name of a layer from `layer_shapes`; None uses the backbone's maps.
 
     Returns:
       float32 [batch, height, width, c] each, from fine to coarse.
 
     Raises:
-      UserError: there is no such layer, or it gives no maps.
+      UserError: there is no such layer, or its output is not a map.
     """
     if layer is None:
+        model = as_network(model, "feature_maps, unless a layer is named,")
         maps = model.apply(variables, images, method="features")
         found = dict(zip(map_names(model.backbone.strides), maps, strict=True))
     else:
@@ -38,13 +39,13 @@ def feature_maps(
 
 
 def strongest_channels(maps: np.ndarray, count: int) -> np.ndarray:
-    """Numbers of the channels that vary most over an image, most first, [batch, <= count].
+    """Returns the channels that vary most over an image, most first, [batch, <= count].
 
-    A channel that is the same everywhere says nothing about where, however large it is.
+    Constant channels carry no spatial information, however large their values are.
 
     Args:
       maps: [batch, height, width, c].
-      count: how many; all where there are fewer.
+      count: number of channels; all if there are fewer.
     """
     if maps.shape[1] * maps.shape[2] == 1:  # nothing varies over one position
         spread = np.abs(maps[:, 0, 0])

@@ -1,4 +1,4 @@
-"""What the first layer looks for: its kernels, as small images."""
+"""Kernels of the first layer, as small images."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -16,7 +16,7 @@ class Filters(NamedTuple):
     """Kernels of one layer.
 
     Attributes:
-      layer: its name.
+      layer: name of the layer.
       kernels: float32 [filters, height, width, channels].
     """
 
@@ -25,14 +25,14 @@ class Filters(NamedTuple):
 
 
 def first_filters(model: Network, variables: Any, image_shape: tuple[int, int, int]) -> Filters:
-    """The kernels of the first layer that has any.
+    """Returns the kernels of the first layer that has any.
 
-    Those of a dense layer on the pixels are images of the whole size: what each unit is for.
+    Kernels of a dense layer on the pixels are images of the full size, one per unit.
 
     Args:
-      model: see `Network`.
-      variables: as `model.init` gives them.
-      image_shape: height, width, channels; nothing is computed on an image.
+      model: the network.
+      variables: variables of the model, as from `model.init`.
+      image_shape: height, width and channels; the model is only traced.
 
     Raises:
       UserError: the first layer is neither a convolution nor dense on the pixels.

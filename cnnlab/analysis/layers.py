@@ -1,4 +1,4 @@
-"""Layers of any network by name: what each gives, and what follows when that is changed."""
+"""Outputs of a network's layers by name, and their gradients."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -18,18 +18,18 @@ def layer_outputs(
     *,
     probes: Mapping[str, jax.Array] | None = None,
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
-    """Logits of images, and the output of every layer, in evaluation.
+    """Returns the logits of images and the output of every layer, in evaluation mode.
 
-    A layer is a module that gives one array of floats. Its name is its path, `backbone/conv1`; of
-    one that is called several times, the later calls are `NAME#2` and so on. A pure function,
-    which `jit` and `grad` take.
+    A layer is a module that returns one array of floats. Its name is its path, `backbone/conv1`;
+    later calls of the same module are `NAME#2` and so on. This is a pure function for `jit` and
+    `grad`.
 
     Args:
-      model: see `Network`.
-      variables: as `model.init` gives them.
+      model: the network.
+      variables: variables of the model, as from `model.init`.
       images: normalised float images [batch, height, width, channels].
-      probes: by name, what is added to a layer's output before the rest of the network sees it; the
-        gradient with respect to a probe of zeros is that with respect to the layer's output.
+      probes: arrays that are added to layers' outputs, by name; the gradient with respect to a
+        probe of zeros is that with respect to the layer's output.
     """
     probes = dict(probes or {})
     outputs: dict[str, jax.Array] = {}
@@ -63,9 +63,9 @@ def layer_outputs(
 def layer_shapes(
     model: Network, variables: Any, image_shape: tuple[int, int, int]
 ) -> dict[str, tuple[int, ...]]:
-    """Shapes, without the batch axis, of what `layer_outputs` gives, in the order of computation.
+    """Returns the shapes of `layer_outputs` without the batch axis, in order of computation.
 
-    Nothing is computed.
+    The model is only traced.
 
     >>> layer_shapes(model, variables, (28, 28, 1))
     {'backbone/conv1': (28, 28, 6), 'backbone/conv2': (10, 10, 16), 'head/dense1': (120,), ...}
@@ -83,14 +83,14 @@ def layer_shapes(
 
 
 def check_layer(name: str, shapes: Mapping[str, tuple[int, ...]]) -> None:
-    """Raises a `UserError`, with the nearest names, unless the layer is there and gives maps."""
+    """Raises a `UserError` unless the layer exists and its output is a map."""
     maps = [layer for layer, shape in shapes.items() if len(shape) == 3]
     if name in maps:
         return
     if name in shapes:
         size = "x".join(map(str, shapes[name]))
         raise UserError(
-            f"The layer '{name}' gives {size} numbers for an image, and maps are needed, "
+            f"The layer '{name}' returns {size} numbers per image, but maps are needed, "
             f"height x width x channels, as of '{maps[-1]}'."
         )
     raise UserError(f"The network has no layer '{name}'.{did_you_mean(name, maps)}")

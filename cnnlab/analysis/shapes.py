@@ -1,4 +1,4 @@
-"""Sizes of feature maps from sizes of images: the formulas that every table of shapes follows."""
+"""Formulas for the sizes of feature maps."""
 
 from cnnlab.errors import UserError
 
@@ -12,7 +12,7 @@ def output_size(
     *,
     ceil: bool = False,
 ) -> int:
-    """Positions of a convolution or pooling along one axis.
+    """Output size of a convolution or pooling along one axis.
 
     floor((size + padding on both sides - dilation (kernel - 1) - 1) / stride) + 1
 
@@ -20,13 +20,13 @@ def output_size(
     112
 
     Args:
-      size: of the input, in pixels.
-      kernel: extent of the kernel or window.
-      stride: distance of neighbouring positions.
+      size: size of the input in pixels.
+      kernel: size of the kernel or window.
+      stride: distance between windows.
       padding: pixels on each side, or before and after.
-      dilation: distance of the kernel's values.
-      ceil: keep a last window that hangs over the edge, as long as it begins inside of the input or
-        the padding before it (PyTorch's `ceil_mode`).
+      dilation: distance between the kernel's weights.
+      ceil: whether to keep a last window over the edge if it starts inside of the input or the
+        padding before it (PyTorch's `ceil_mode`).
 
     Raises:
       UserError: the kernel is larger than the padded input.
@@ -45,9 +45,9 @@ def output_size(
 
 
 def same_padding(kernel: int, dilation: int = 1) -> tuple[int, int]:
-    """Pixels before and after the input that keep its size at stride 1.
+    """Returns the padding before and after that keeps the size at stride 1.
 
-    Of an even kernel one side gets a pixel more, the last, as TensorFlow and flax have it.
+    For an even kernel, the last side gets one pixel more, as in TensorFlow and flax.
     """
     missing = dilation * (kernel - 1)
     return missing // 2, missing - missing // 2
@@ -56,11 +56,11 @@ def same_padding(kernel: int, dilation: int = 1) -> tuple[int, int]:
 def transposed_output_size(
     size: int, kernel: int, stride: int = 1, padding: int = 0, output_padding: int = 0
 ) -> int:
-    """Positions of a transposed convolution along one axis.
+    """Output size of a transposed convolution along one axis.
 
     (size - 1) stride + kernel - 2 padding + output_padding
 
-    Without `output_padding` it is the smallest size whose convolution with the same numbers has
+    Without `output_padding` it is the smallest size whose convolution with the same arguments has
     `size` positions.
     """
     return (size - 1) * stride + kernel - 2 * padding + output_padding

@@ -1,4 +1,4 @@
-"""Where the time of a training run goes: input, step and host; compilation, memory, utilisation."""
+"""Time of a training run by part: input, step, host; compilation, memory, utilisation."""
 
 import dataclasses
 import itertools
@@ -15,9 +15,9 @@ from cnnlab.analysis.summary import summarize, total_macs
 from cnnlab.config import Config
 from cnnlab.data import Dataset
 from cnnlab.errors import UserError
-from cnnlab.train.feed import make_feed
-from cnnlab.train.numbers import traceable_numbers
-from cnnlab.train.programs import Programs
+from cnnlab.train.engines.compiled_steps import CompiledSteps
+from cnnlab.train.run_data import crop_of, load_data
+from cnnlab.train.runtime.input import training_input
 
 # Rounds of each timing, of which the median counts, and how long one of them should take.
 _ROUNDS, _ROUND_SECONDS = 5, 0.5
@@ -25,22 +25,22 @@ _ROUNDS, _ROUND_SECONDS = 5, 0.5
 
 @dataclasses.dataclass(frozen=True)
 class Speed:
-    """What was measured; times are of one update, and medians.
+    """Measurements of a training run; times are medians per update.
 
     Attributes:
       device: kind and number of the devices.
-      batch_size: images of one update.
-      steps_per_call: updates of one call of the compiled program.
-      loop_ms: milliseconds of an update as a run makes them, input included.
-      step_ms: of the compiled program alone, on a batch that lies on the device.
-      input_ms: until the next batch lies on the device, when nothing else happens.
-      trace_seconds: from Python to the program that the compiler is given.
-      compile_seconds: of that program, with the compilation cache left out.
+      batch_size: images per update.
+      steps_per_call: updates per call of the compiled program.
+      loop_ms: milliseconds per update of a run, including input.
+      step_ms: milliseconds of the compiled program alone, on a batch on the device.
+      input_ms: milliseconds to put a batch on the device, when nothing else runs.
+      trace_seconds: seconds to trace the program.
+      compile_seconds: seconds to compile it without the compilation cache.
       peak_memory: bytes that the program needs on a device: its arguments (state and batch),
         results and temporaries, as its compiler planned them.
-      flops: of an update, see `step_flops`.
-      matmul_flops: operations a second of a large matrix product in the network's type on all
-        devices, measured in the same run.
+      flops: floating-point operations per update, from `step_flops`.
+      matmul_flops: floating-point operations per second of a large matrix product in the network's
+        dtype on all devices, measured at the same time.
     """
 
     device: str
@@ -57,32 +57,32 @@ class Speed:
 
     @property
     def images_per_second(self) -> float:
-        """Of the whole loop."""
+        """Images per second of the whole loop."""
         return self.batch_size / self.loop_ms * 1e3
 
     @property
     def waiting(self) -> float:
-        """Share of the loop's time in which the device waits for input and host, in [0, 1]."""
+        """Share of the loop's time in which the device waits for input or host, in [0, 1]."""
         return max(0.0, 1 - self.step_ms / self.loop_ms)
 
     @property
     def utilisation(self) -> float:
-        """Operations of the step a second, as a share of the matrix product's (MFU)."""
+        """The step's operations per second divided by the matrix product's (MFU)."""
         return self.flops / (self.step_ms / 1e3) / self.matmul_flops
 
 
 @dataclasses.dataclass(frozen=True)
 class CompiledStep:
-    """The training program of a run, compiled from shapes: nothing was computed.
+    """The training program of a run, compiled from shapes without running it.
 
     Attributes:
-      call: `call(carry, batch) -> carry`.
-      trace_seconds: from Python to the program that the compiler is given.
-      compile_seconds: of that program, with the compilation cache left out.
-      state_memory: bytes of the arguments (state and batch) and results on a device; a result that
-        takes an argument's place counts once.
-      temporary_memory: bytes of what lies in between, as the compiler planned them: above all
-        activations that are kept for the gradients.
+      call: `call(carry, batch, hparams) -> carry`.
+      trace_seconds: seconds to trace the program.
+      compile_seconds: seconds to compile it without the compilation cache.
+      state_memory: bytes of the arguments (state and batch) and results on a device; donated
+        arguments count once.
+      temporary_memory: bytes of temporaries as planned by the compiler, mostly activations that
+        are stored for the gradients.
     """
 
     call: Callable[..., Any]
@@ -92,25 +92,27 @@ class CompiledStep:
     temporary_memory: int
 
 
-def compile_step(programs: Programs) -> CompiledStep:
-    """Compiles what a run with these programs trains with."""
-    setup, parallel = programs.setup(programs.config), programs.parallel
-    count = programs.steps_per_call
-    carry = parallel.abstract({"state": setup.abstract_state(), "window": programs.zero_window})
-    # Arrays, not shapes: those would not keep that numbers are weakly typed.
-    numbers = jax.tree.map(jnp.asarray, traceable_numbers(programs.config))
-    batch = setup.abstract_batch()
+def compile_step(compiled: CompiledSteps) -> CompiledStep:
+    """Compiles the training program of a run."""
+    experiment, parallel = compiled.experiment(compiled.config), compiled.parallel
+    count = compiled.steps_per_call
+    carry = parallel.abstract(
+        {"state": experiment.abstract_state(), "metrics": compiled.zero_metrics}
+    )
+    # Arrays, not shapes: those would not keep that hyper-parameters are weakly typed.
+    hparams = compiled.place(experiment.hparams)
+    batch = experiment.abstract_batch()
     if count > 1:
         batch = {
             name: jax.ShapeDtypeStruct((count, *x.shape), x.dtype) for name, x in batch.items()
         }
     began = time.perf_counter()
-    lowered = programs.train(count).lower(carry | parallel.replicate({"numbers": numbers}), batch)
+    lowered = compiled.train(count).lower(carry, batch, hparams)
     trace_seconds = time.perf_counter() - began
-    compiled, compile_seconds = _compile(lowered)
-    memory = compiled.memory_analysis()
+    executable, compile_seconds = _compile(lowered)
+    memory = executable.memory_analysis()
     return CompiledStep(
-        call=compiled,
+        call=executable,
         trace_seconds=trace_seconds,
         compile_seconds=compile_seconds,
         state_memory=memory.argument_size_in_bytes
@@ -123,24 +125,24 @@ def compile_step(programs: Programs) -> CompiledStep:
 def measure_speed(
     config: Config, dataset: Dataset | None = None, *, profile: str | Path | None = None
 ) -> Speed:
-    """Trains a few seconds as `config` says, without evaluation, checkpoints and records.
+    """Trains for a few seconds without evaluation, checkpoints and files.
 
     Args:
       config: any experiment.
-      dataset: its data; None loads what the config names.
-      profile: folder for a trace of some updates, for TensorBoard's profiler and for Perfetto
-        (ui.perfetto.dev opens the file that ends in .json.gz); None writes none.
+      dataset: data set of the experiment; None loads it.
+      profile: folder for a trace of some updates, for TensorBoard's profiler and Perfetto
+        (ui.perfetto.dev opens the .json.gz file); None writes none.
 
     Raises:
       UserError: a mistake in the config, or `parallel=pmap`.
     """
     if config.parallel != "jit":
-        raise UserError(f"parallel={config.parallel}: the benchmark measures parallel=jit alone.")
-    programs = Programs(config, dataset)
-    count = programs.steps_per_call
-    step = compile_step(programs)
-    batches = _batches(programs)
-    train = _trainer(programs, step)
+        raise UserError(f"parallel={config.parallel}: the benchmark measures only parallel=jit.")
+    compiled = CompiledSteps(config, dataset or load_data(config))
+    count = compiled.steps_per_call
+    step = compile_step(compiled)
+    batches = _batches(compiled)
+    train = _trainer(compiled, step)
 
     def fetch(calls: int) -> None:
         for _ in range(calls):
@@ -156,7 +158,7 @@ def measure_speed(
     if profile is not None:
         with jax.profiler.trace(str(profile), create_perfetto_trace=True):
             train(max(1, 10 // count), batches)
-    devices = programs.parallel.mesh.devices.flatten()
+    devices = compiled.parallel.mesh.devices.flatten()
     return Speed(
         device=f"{len(devices)} x {devices[0].device_kind}",
         batch_size=config.batch_size,
@@ -167,34 +169,34 @@ def measure_speed(
         trace_seconds=step.trace_seconds,
         compile_seconds=step.compile_seconds,
         peak_memory=step.state_memory + step.temporary_memory,
-        flops=step_flops(programs),
+        flops=step_flops(compiled),
         matmul_flops=len(devices) * matmul_rate(jnp.dtype(config.model.dtype)),
     )
 
 
-def step_flops(programs: Programs) -> float:
-    """Floating-point operations of an update by the usual count.
+def step_flops(compiled: CompiledSteps) -> float:
+    """Floating-point operations of an update by the usual convention.
 
-    Three times (forward, and backward for activations and weights) two for each multiply-accumulate
-    of convolutions and dense layers. What a form of the computation does besides is not counted.
+    Two per multiply-accumulate of convolutions and dense layers, times three (forward, and backward
+    for activations and weights). Other operations are not counted.
     """
-    setup = programs.setup(programs.config)
-    macs = total_macs(summarize(setup.model, setup.info.image_shape))
-    return 6.0 * macs * programs.config.batch_size
+    experiment = compiled.experiment(compiled.config)
+    macs = total_macs(summarize(experiment.model, experiment.info.image_shape))
+    return 6.0 * macs * compiled.config.batch_size
 
 
-def step_milliseconds(programs: Programs, step: CompiledStep) -> float:
-    """Of one update by the compiled program alone, on a batch that lies on the device; a median."""
-    train, same = _trainer(programs, step), itertools.repeat(next(_batches(programs)))
-    return _medians_ms([lambda calls: train(calls, same)])[0] / programs.steps_per_call
+def step_milliseconds(compiled: CompiledSteps, step: CompiledStep) -> float:
+    """Median milliseconds per update of the compiled program alone, on a batch on the device."""
+    train, same = _trainer(compiled, step), itertools.repeat(next(_batches(compiled)))
+    return _medians_ms([lambda calls: train(calls, same)])[0] / compiled.steps_per_call
 
 
 def matmul_rate(dtype: jnp.dtype, size: int | None = None) -> float:
-    """Operations a second of a square matrix product on one device.
+    """Measures floating-point operations per second of a square matrix product on one device.
 
     Args:
-      dtype: of the factors.
-      size: rows and columns; None takes 1,024 on CPU and 8,192 elsewhere.
+      dtype: dtype of the factors.
+      size: number of rows and columns; None uses 1,024 on CPU and 8,192 elsewhere.
     """
     size = size or (1024 if jax.default_backend() == "cpu" else 8192)
     # Random, as a product of equal numbers needs less power, so that some devices run it faster.
@@ -209,33 +211,34 @@ def matmul_rate(dtype: jnp.dtype, size: int | None = None) -> float:
     return 2 * size**3 / (_medians_ms([run])[0] / 1e3)
 
 
-def _trainer(programs: Programs, step: CompiledStep) -> Callable[[int, Iterator[Any]], None]:
-    """`train(calls, batches)`, which waits for its end."""
-    numbers = jax.tree.map(jnp.asarray, traceable_numbers(programs.config))
-    carry = programs.new_carry(programs.setup(programs.config)) | {"numbers": numbers}
-    carry = programs.parallel.replicate(carry)
+def _trainer(compiled: CompiledSteps, step: CompiledStep) -> Callable[[int, Iterator[Any]], None]:
+    """Returns `train(calls, batches)`, which waits until all calls are done."""
+    experiment = compiled.experiment(compiled.config)
+    hparams = compiled.place(experiment.hparams)
+    carry = compiled.parallel.replicate(compiled.new_carry(experiment))
 
     def train(calls: int, batches: Iterator[Any]) -> None:
         nonlocal carry
         for _ in range(calls):
-            carry = step.call(carry, next(batches))
+            carry = step.call(carry, next(batches), hparams)
         jax.block_until_ready(carry)
 
     return train
 
 
-def _batches(programs: Programs) -> Iterator[dict[str, jax.Array]]:
-    """Whole batches of the training split, for ever."""
-    config, count = programs.config, programs.steps_per_call
-    feed = make_feed(
-        programs.dataset.splits["train"],
-        programs.parallel,
+def _batches(compiled: CompiledSteps) -> Iterator[dict[str, jax.Array]]:
+    """Infinite iterator of whole batches of the training split."""
+    config, count = compiled.config, compiled.steps_per_call
+    feed = training_input(
+        compiled.dataset.splits["train"],
+        compiled.parallel,
         seed=config.seed,
         batch_size=config.batch_size,
         start_step=0,
         stop_step=10**9 * count,
         steps_per_call=count,
         num_workers=config.data.num_workers,
+        crop=crop_of(config, compiled.dataset.info),
     )
     return (batch for _, batch in feed)
 
@@ -252,9 +255,9 @@ def _compile(lowered: Any) -> tuple[Any, float]:
 
 
 def _medians_ms(runs: list[Callable[[int], None]]) -> list[float]:
-    """Milliseconds of one call of each, of which a round makes as many as fill its time.
+    """Milliseconds per call of each function, with as many calls per round as fill its time.
 
-    They take turns, so that other work on the machine hits them all.
+    They take turns, so that other work on the machine affects all alike.
     """
     calls = []
     for run in runs:

@@ -1,4 +1,4 @@
-"""Activations and gradients of each layer, in numbers: what vanishes, explodes or stays off."""
+"""Statistics of activations and gradients per layer, to find vanishing or dead ones."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -17,19 +17,19 @@ _SAMPLE = 2**16  # values of a layer that its quantiles are taken from
 
 
 class LayerStatistics(NamedTuple):
-    """Numbers of the layers that have parameters, over a batch; arrays are [layers].
+    """Statistics of the layers with parameters over a batch; arrays are [layers].
 
     Attributes:
-      names: see `layer_outputs`; in the order of computation.
-      mean: of the layer's outputs, before an activation function that is not part of it.
-      std: likewise.
+      names: names of the layers, in order of computation.
+      mean: mean of the layer's outputs, before an activation that is not part of it.
+      std: standard deviation of the layer's outputs.
       quantiles: `QUANTILES` of the outputs, [layers, 5].
-      off: share of channels that are not above 0 at any position of any image. Where ReLU follows,
-        they give nothing, and no gradient passes them.
+      off: share of channels that are never above 0, in [0, 1]. If ReLU follows, they are dead:
+        their outputs and gradients are zero.
       gradient: root mean square of the loss's gradient with respect to the outputs, times the
-        images of the batch, because the loss is a mean over them.
+        batch size, because the loss is a mean over images.
       weight: root mean square of the layer's parameters.
-      weight_gradient: that of the loss's gradient with respect to them.
+      weight_gradient: root mean square of the loss's gradient with respect to them.
     """
 
     names: tuple[str, ...]
@@ -48,13 +48,13 @@ def layer_statistics(
     batch: Mapping[str, jax.Array],
     loss: Callable[[jax.Array, Mapping[str, jax.Array]], jax.Array],
 ) -> LayerStatistics:
-    """Statistics of all layers with parameters, in evaluation, from one forward and backward pass.
+    """Computes statistics of all layers with parameters in one pass, in evaluation mode.
 
     Args:
-      model: see `Network`.
-      variables: as `model.init` gives them.
-      batch: `image`, normalised float images, and what the loss needs.
-      loss: of each example, [batch], as `Task.loss`.
+      model: the network.
+      variables: variables of the model, as from `model.init`.
+      batch: `image`, normalised float images, and the labels that the loss needs.
+      loss: computes the loss of each example, [batch], as `Task.loss`.
     """
     shapes = layer_shapes(model, variables, batch["image"].shape[1:])
     names = tuple(name for name in shapes if _own(variables["params"], name))
@@ -64,7 +64,7 @@ def layer_statistics(
 
 
 def _own(params: Mapping[str, Any], name: str) -> list[jax.Array]:
-    """The arrays that a layer holds itself."""
+    """The parameters of a layer itself, without submodules."""
     for part in name.partition("#")[0].split("/"):
         params = params.get(part, {})
     return [leaf for leaf in params.values() if not isinstance(leaf, Mapping)]

@@ -9,6 +9,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from cnnlab.train.state import num_parameters
@@ -21,10 +22,11 @@ class Layer:
     Attributes:
       name: path of the module, e.g. `backbone/conv1`.
       kind: class of the module, e.g. `Conv`.
-      output_shapes: without the batch axis; several where the module returns a tuple.
-      params: numbers that this module holds itself, not its submodules.
-      macs: multiply-accumulate operations for one image, its own alike.
-      activation_bytes: of the outputs for one image, in the type that they have.
+      output_shapes: shapes of the outputs without the batch axis; several if the module returns a
+        tuple.
+      params: number of parameters of the module itself, without submodules.
+      macs: multiply-accumulates of the module itself for one image.
+      activation_bytes: bytes of the outputs for one image, in their dtype.
     """
 
     name: str
@@ -36,14 +38,14 @@ class Layer:
 
 
 def summarize(model: nn.Module, image_shape: tuple[int, int, int]) -> list[Layer]:
-    """Lists every module that `model` calls on one image, in order; nothing is computed.
+    """Lists every module that `model` calls on one image, in order; the model is only traced.
 
     Multiply-accumulates count convolutions and dense layers, without bias, normalization,
     activation, pooling and resizing, as the literature does.
 
     Args:
-      model: called as `model(images, train=False)`.
-      image_shape: height, width, channels.
+      model: the network, called as `model(images, train=False)`.
+      image_shape: height, width and channels.
     """
     calls: list[tuple[nn.Module, tuple, Any]] = []
     running: set[tuple[str, ...]] = set()
@@ -130,39 +132,59 @@ def total_macs(layers: list[Layer]) -> int:
 
 
 def total_activation_bytes(layers: list[Layer]) -> int:
-    """Bytes of the outputs of all layers that contain no others, for one image.
+    """Bytes of the outputs of all layers without submodules, for one image.
 
-    About what training keeps of each image for the backward pass; activations and poolings that are
-    plain functions have no row, and are not counted.
+    Approximately the memory per image that training needs for the backward pass; activations and
+    poolings that are plain functions are not counted.
     """
     parents = {"/".join(layer.name.split("/")[:-1]) for layer in layers}
     return sum(layer.activation_bytes for layer in layers if layer.name not in parents)
 
 
-def summary_table(layers: list[Layer], title: str) -> Table:
-    """The table for a terminal, with totals in its footer."""
-    table = Table(title=title, title_justify="left", show_footer=True)
+def summary_table(
+    layers: list[Layer], title: str, *, depth: int | None = None, memory: bool = True
+) -> Table:
+    """Returns the table for a terminal, with totals in its footer.
+
+    Args:
+      layers: layers from `summarize`.
+      title: title of the table.
+      depth: number of leading names of a path; deeper layers are left out. None shows all.
+      memory: whether to show the memory of outputs; with it some tables need 100 columns.
+    """
+    table = new_table(title)
     table.add_column("layer", footer="total", overflow="fold")
     table.add_column("kind", overflow="fold")
-    table.add_column("output shape", overflow="fold")
+    table.add_column("output", overflow="fold")
     params, macs = sum(layer.params for layer in layers), total_macs(layers)
     # Numbers are never cut, whatever the width of the terminal.
-    memory = _size(total_activation_bytes(layers))
-    footers = {"parameters": f"{params:,}", "MACs": f"{macs:,}", "memory": memory}
+    footers = {"parameters": f"{params:,}", "MACs": f"{macs:,}"}
+    if memory:
+        footers["memory"] = _size(total_activation_bytes(layers))
     for name, total in footers.items():
         table.add_column(name, justify="right", footer=total, no_wrap=True)
     for layer in layers:
-        shapes = "  ".join("x".join(map(str, shape)) for shape in layer.output_shapes)
+        # What does nothing is no layer, although networks with options call it.
+        if layer.kind == "Identity" or (depth and layer.name.count("/") >= depth):
+            continue
+        # Of a feature pyramid, the last map.
+        shape = "x".join(map(str, layer.output_shapes[-1])) if layer.output_shapes else ""
         indent = "  " * layer.name.count("/")
         table.add_row(
             indent + (layer.name.rsplit("/", 1)[-1] or "(network)"),
             layer.kind,
-            shapes,
+            shape,
             f"{layer.params:,}" if layer.params else "",
             f"{layer.macs:,}" if layer.macs else "",
-            _size(layer.activation_bytes),
+            *([_size(layer.activation_bytes)] if memory else []),
         )
     return table
+
+
+def new_table(title: str) -> Table:
+    """Returns an empty table that leaves the width to its columns."""
+    return Table(title=title, title_justify="left", show_footer=True, box=SIMPLE_HEAD,
+                 padding=(0, 1, 0, 0), pad_edge=False)  # fmt: skip
 
 
 def _size(num_bytes: int) -> str:

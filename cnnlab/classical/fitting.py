@@ -1,12 +1,12 @@
-"""Fits a baseline: features, standardisation, logistic regression, the networks' metrics.
+"""Fits a baseline: features, standardisation, logistic regression, and the networks' metrics.
 
-The run folder is that of a network (see `cnnlab.train.workdir`) with `weights.npz` in place of
-`checkpoints/`. A step, and an epoch, is one iteration of the solver, which sees all training
-examples. Of the config, `data`, `model.name` and `model.options` matter; what belongs to training
-by gradient steps (batch_size, epochs, seed, optimizer, schedule, augment, loss, checkpoint, ...)
-has no meaning here and is not read.
+The run folder is that of a network (`cnnlab.train.runtime.workdir`) with `weights.npz` instead of
+`checkpoints/`. Steps and epochs both count iterations of the solver, which uses all training
+examples. Only `data`, `model.name` and `model.options` of the config matter; fields about gradient
+steps (batch_size, epochs, seed, optimizer, schedule, augment, loss, checkpoint, ...) are not read.
 """
 
+import contextlib
 import sys
 import time
 from pathlib import Path
@@ -18,13 +18,16 @@ from cnnlab.classical.linear import fit_linear, standardize
 from cnnlab.classical.options import Options, make_options
 from cnnlab.classical.restore import WEIGHTS, ClassicalRun, metric_sums
 from cnnlab.config import Config, validate
-from cnnlab.data import Dataset
+from cnnlab.data import Dataset, DatasetRecord
+from cnnlab.data.describe import describe
 from cnnlab.errors import UserError
-from cnnlab.train.display import Display, PlainDisplay
-from cnnlab.train.lock import hold
-from cnnlab.train.records import Records, finite
-from cnnlab.train.setup import load_data
-from cnnlab.train.workdir import Workdir
+from cnnlab.train.callbacks.json_lines import MetricsFile, finite
+from cnnlab.train.callbacks.progress import Display, PlainDisplay
+from cnnlab.train.callbacks.tensorboard import add_row, open_events
+from cnnlab.train.run_data import load_data
+from cnnlab.train.runtime.lock import hold
+from cnnlab.train.runtime.run_mirror import written_run
+from cnnlab.train.runtime.workdir import Workdir
 
 # The solver needs the features of all training examples at once.
 _MAX_BYTES = 4 * 2**30
@@ -32,18 +35,18 @@ _LOCK = ".lock"
 
 
 def fit(config: Config, workdir: str | Path, *, display: Display | None = None) -> dict[str, Any]:
-    """Fits as `config` says; a fit that was stopped half-way starts over, a complete one is kept.
+    """Fits a baseline; a complete fit in `workdir` is kept, an interrupted one starts over.
 
     Args:
-      config: the experiment; `config.model.name` is a baseline's.
-      workdir: folder of the run.
-      display: what a person sees; None prints plain lines.
+      config: experiment whose `model.name` is a baseline's.
+      workdir: the run's folder, also in an object store.
+      display: shows progress; None prints plain lines.
 
     Returns:
       The content of result.json, with the entries that `cnnlab.train.fit` returns.
 
     Raises:
-      UserError: anything the user can mend.
+      UserError: for any mistake that the user can correct.
     """
     display = display or PlainDisplay()
     validate(config)
@@ -53,21 +56,25 @@ def fit(config: Config, workdir: str | Path, *, display: Display | None = None) 
             f"task={config.task}: set task=classification, or choose a network, as unet_bn."
         )
     options = make_options(config)
-    folder = Workdir(workdir)
+    with written_run(workdir) as path:
+        return _fit_in(Workdir(path), config, options, display)
+
+
+def _fit_in(folder: Workdir, config: Config, options: Options, display: Display) -> dict[str, Any]:
     if folder.has_run:
         folder.check_config(config)
         result = folder.result()
         if result is not None:
-            display.note(f"{folder.path} is complete; nothing is left to train.")
+            display.note(f"{folder.shown} is complete; nothing is left to train.")
             return result
-    dataset = load_data(config)
+    dataset = load_data(config, folder.dataset_record() if folder.has_dataset else None)
+    for line in describe(dataset):
+        display.note(line)
     # Shapes are checked before anything is written, so that a mistake leaves no run behind.
     _check_size(options, dataset)
     folder.create()
     with hold(folder.path / _LOCK):
-        folder.write_config(config)
-        folder.write("dataset.json", dataset.info.to_json())
-        folder.record_start(sys.argv)
+        folder.start(config, DatasetRecord(dataset.info, dataset.paths), sys.argv)
         return _fit(config, options, dataset, folder, display)
 
 
@@ -111,20 +118,22 @@ def _fit(
             f"The solver stopped at model.options.max_iterations={options.max_iterations} before "
             "it converged."
         )
-    run = ClassicalRun(config, info, hog, scaled.of_unscaled(mean, scale))
+    record = DatasetRecord(info, dataset.paths)
+    run = ClassicalRun(config, hog, scaled.of_unscaled(mean, scale), record)
     run.linear.save(folder.path / WEIGHTS)
 
     # The training features are at hand, standardised; those of other splits are not held.
     sums = {"train": metric_sums(run.task, scaled, [(features, labels)])}
     sums |= {split: run.sums(splits[split]) for split in ("validation", "test") if split in splits}
     numbers = {split: finite(run.task.finalize(value)) for split, value in sums.items()}
-    records = Records(folder.metrics, folder.tensorboard)
-    try:
-        for split, row in numbers.items():
-            records.write({"step": run.step, "epoch": float(run.step), "split": split, **row})
-    finally:
-        records.close()
-    np.save(folder.confusion, sums["test"]["confusion"])
+    rows, events = MetricsFile(folder.metrics), open_events(folder.path)
+    with contextlib.closing(rows), contextlib.closing(events):
+        for split, own in numbers.items():
+            row = {"step": run.step, "epoch": float(run.step), "split": split, **own}
+            rows.write(row)
+            add_row(events, row)
+        rows.protect()
+    folder.write_array(folder.confusion, sums["test"]["confusion"])
     result = {
         "test": numbers["test"],
         "checkpoint_step": run.step,

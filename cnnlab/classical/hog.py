@@ -1,10 +1,10 @@
 """Histograms of oriented gradients (Dalal & Triggs 2005, CVPR) as a function of images.
 
-scikit-image's `hog`: the image is cut into cells, each cell counts the orientations of its
-gradients (unsigned, weighted by magnitude), and blocks of neighbouring cells, one cell apart, are
-normalised together (L2-Hys). Of a colour image, each pixel takes the channel with the largest
-gradient. Deviations: bins get no interpolated votes, and a block no Gaussian weighting, as
-scikit-image has it; cells are 4 pixels by default, the paper's 8 being meant for 64x128 images.
+scikit-image's `hog`: each cell of the image has a histogram of its gradients' orientations
+(unsigned, weighted by magnitude), and blocks of neighbouring cells, one cell apart, are normalised
+together (L2-Hys). In color images, each pixel uses the channel with the largest gradient.
+Deviations: votes are not interpolated between bins and blocks have no Gaussian weighting, as in
+scikit-image; cells are 4 pixels by default, because the paper's 8 are meant for 64x128 images.
 """
 
 import dataclasses
@@ -22,7 +22,7 @@ _BATCH = 1000
 
 @dataclasses.dataclass(frozen=True)
 class Hog:
-    """Maps images to features.
+    """Maps images to HOG features.
 
     Attributes:
       orientations: bins over 180 degrees.
@@ -35,7 +35,7 @@ class Hog:
     block_size: int = 2
 
     def length(self, image_shape: tuple[int, int, int]) -> int:
-        """Number of features of an image [height, width, channels].
+        """Returns the number of features of an image [height, width, channels].
 
         Raises:
           UserError: the image is smaller than one block.
@@ -65,7 +65,7 @@ class Hog:
         return features
 
     def over(self, source: Source) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yields features and labels int32 of all examples, in order, some at a time."""
+        """Yields batches of features and int32 labels of all examples, in order."""
         for batch in eval_batches(source, batch_size=min(_BATCH, len(source))):
             real = batch["mask"] > 0
             yield self(batch["image"][real]), batch["label"][real]

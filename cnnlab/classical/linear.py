@@ -1,4 +1,4 @@
-"""A linear classifier: scikit-learn's multinomial logistic regression, as two arrays."""
+"""A linear classifier: scikit-learn's multinomial logistic regression as two arrays."""
 
 import dataclasses
 import os
@@ -11,7 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
 from cnnlab.errors import UserError
-from cnnlab.train.whole_file import whole_file
+from cnnlab.storage.atomic_write import atomic_write
 
 # Features that vary less than rounding does are taken for constant.
 _CONSTANT = 1e-6
@@ -23,9 +23,9 @@ class Linear:
 
     Attributes:
       weights: float32 [features, classes].
-      bias: float32 [classes]; minus infinity for a class without training examples, which so gets
-        probability 0.
-      step: iterations of the solver that made them.
+      bias: float32 [classes]; minus infinity for classes without training examples, whose
+        probability is then 0.
+      step: number of iterations of the solver.
     """
 
     weights: np.ndarray
@@ -33,29 +33,29 @@ class Linear:
     step: int
 
     def logits(self, features: np.ndarray) -> np.ndarray:
-        """Maps float32 [examples, features] to unnormalised scores [examples, classes]."""
+        """Maps float32 [examples, features] to logits [examples, classes]."""
         return features @ self.weights + self.bias
 
     def of_unscaled(self, mean: np.ndarray, scale: np.ndarray) -> "Linear":
-        """The same classifier for features before `standardize`, whose results are given."""
+        """Returns an equal classifier for features before `standardize`, given its results."""
         weights = self.weights / scale[:, None]
         bias = self.bias - mean @ weights
         return Linear(weights.astype(np.float32), bias.astype(np.float32), self.step)
 
     def save(self, path: Path) -> None:
-        """Writes an .npz whole or not at all."""
-        with whole_file(path) as temporary, temporary.open("wb") as stream:
+        """Writes an .npz file atomically."""
+        with atomic_write(path) as temporary, temporary.open("wb") as stream:
             np.savez(stream, weights=self.weights, bias=self.bias, step=self.step)
             stream.flush()
             os.fsync(stream.fileno())
 
     @classmethod
     def load(cls, path: Path, shape: tuple[int, int]) -> "Linear":
-        """Reads what `save` wrote.
+        """Reads a file written by `save`.
 
         Args:
-          path: of the .npz.
-          shape: number of features and of classes.
+          path: path of the .npz file.
+          shape: expected number of features and of classes.
 
         Raises:
           UserError: the file is missing, damaged (an .npz holds checksums) or of another shape.
@@ -66,20 +66,20 @@ class Linear:
         except FileNotFoundError as error:
             raise UserError(
                 f"{path} is missing: the run was not fitted to its end; "
-                f"'python launch.py train --workdir={path.parent}' does that."
+                f"train it again with workdir={path.parent}."
             ) from error
         except (zipfile.BadZipFile, KeyError, ValueError, EOFError) as error:
             raise UserError(f"{path} is damaged: {error}.") from error
         if model.weights.shape != shape or model.bias.shape != shape[1:]:
             raise UserError(
                 f"{path} holds weights {list(model.weights.shape)} where config.json and "
-                f"dataset.json ask for {list(shape)} (features, classes)."
+                f"dataset.json require {list(shape)} (features, classes)."
             )
         return model
 
 
 def standardize(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Brings each column of float32 [examples, features] to mean 0 and deviation 1, in place.
+    """Standardises each column of float32 [examples, features] to mean 0 and deviation 1, in place.
 
     Returns:
       Mean and deviation, float64 [features]; the deviation of a constant column counts as 1.
@@ -106,10 +106,11 @@ def fit_linear(
       labels: int [examples].
       num_classes: width of the logits; classes may be absent from `labels`.
       C: scikit-learn's inverse strength of the penalty.
-      max_iterations: where to stop at the latest; `step` of the result tells whether it did.
+      max_iterations: largest number of iterations; if the result's `step` equals it, the solver did
+        not converge.
 
     Raises:
-      UserError: all labels are the same.
+      UserError: all labels are equal.
     """
     solver = LogisticRegression(C=C, max_iter=max_iterations)
     if len(np.unique(labels)) < 2:

@@ -1,4 +1,4 @@
-"""The options of a baseline, out of `config.model.options`."""
+"""The options of a baseline in `config.model.options`."""
 
 import dataclasses
 import math
@@ -11,14 +11,14 @@ from cnnlab.errors import UserError, did_you_mean
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """What `--config.model.options.NAME=VALUE` may set.
+    """Options that `model.options.NAME=VALUE` sets.
 
     Attributes:
-      orientations: see `Hog`.
-      cell_size: see `Hog`.
-      block_size: see `Hog`.
-      C: inverse strength of the penalty on the weights, see `fit_linear`.
-      max_iterations: of the solver.
+      orientations: number of bins over 180 degrees.
+      cell_size: height and width of a cell in pixels.
+      block_size: height and width of a block in cells.
+      C: inverse strength of the penalty on the squared weights.
+      max_iterations: largest number of iterations of the solver.
     """
 
     orientations: int = Hog.orientations
@@ -36,7 +36,7 @@ def make_options(config: Config) -> Options:
     """Reads the options of a config.
 
     Raises:
-      UserError: an unknown option (the nearest is named), or a value that cannot be.
+      UserError: an unknown option (the message names the nearest) or an impossible value.
     """
     given = config.model.options
     fields = {field.name: field.type for field in dataclasses.fields(Options)}

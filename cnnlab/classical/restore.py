@@ -1,8 +1,9 @@
-"""A fitted baseline as functions; the counterpart of `cnnlab.train.restore`."""
+"""Loads a fitted baseline; the counterpart of `cnnlab.inference.run`."""
 
 import dataclasses
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,29 +13,43 @@ from cnnlab.classical.hog import Hog
 from cnnlab.classical.linear import Linear
 from cnnlab.classical.options import make_options
 from cnnlab.config import Config
-from cnnlab.data import DatasetInfo, Source
+from cnnlab.data import DatasetInfo, DatasetRecord, Source
 from cnnlab.errors import UserError
+from cnnlab.inference.run import run_rows
+from cnnlab.notebook import Shown
 from cnnlab.tasks import Classification
-from cnnlab.train.workdir import Workdir
+from cnnlab.train.evaluation import SumsTotal
+from cnnlab.train.runtime.workdir import Workdir
 
 WEIGHTS = "weights.npz"
 
 
-@dataclasses.dataclass(frozen=True)
-class ClassicalRun:
-    """A fitted baseline; has what `cnnlab.train.evaluate_run` asks of a run.
+@dataclasses.dataclass(frozen=True, repr=False)
+class ClassicalRun(Shown):
+    """A fitted baseline, with the interface that `cnnlab.train.evaluate_run` needs.
 
     Attributes:
-      config: of the run.
-      info: what it knows of its data.
-      hog: the features.
-      linear: the classifier.
+      config: the run's config.
+      hog: computes the features.
+      linear: the linear classifier.
+      data: the run's data description.
     """
 
     config: Config
-    info: DatasetInfo
     hog: Hog
     linear: Linear
+    data: DatasetRecord
+
+    def _summary(self) -> str:
+        return f"{self.config.model.name} on {self.config.data.name}, step {self.step:,}"
+
+    def _rows(self) -> dict[str, Any]:
+        return run_rows(self)
+
+    @property
+    def info(self) -> DatasetInfo:
+        """The run's description of its data."""
+        return self.data.info
 
     @property
     def task(self) -> Classification:
@@ -42,7 +57,7 @@ class ClassicalRun:
 
     @property
     def step(self) -> int:
-        """Iterations of the solver."""
+        """Number of iterations of the solver."""
         return self.linear.step
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
@@ -57,37 +72,33 @@ class ClassicalRun:
 def metric_sums(
     task: Classification, linear: Linear, batches: Iterable[tuple[np.ndarray, np.ndarray]]
 ) -> dict[str, np.ndarray]:
-    """Metric sums of a classifier over batches of features and labels; the networks' own sums."""
+    """Metric sums of a classifier over batches of features and labels, as for networks."""
     eval_sums = jax.jit(task.eval_sums)
-    total: dict[str, np.ndarray] = {}
+    total = SumsTotal()
     for features, labels in batches:
         batch = {"label": jnp.asarray(labels), "mask": jnp.ones(len(labels))}
-        sums = jax.device_get(eval_sums(jnp.asarray(linear.logits(features)), batch))
-        for name, value in sums.items():
-            # Float64, as in cnnlab.train.evaluate: a float32 sum of a large set loses digits.
-            wide = np.asarray(value, np.float64 if value.dtype.kind == "f" else np.int64)
-            total[name] = total[name] + wide if name in total else wide
-    return total
+        total.add(jax.device_get(eval_sums(jnp.asarray(linear.logits(features)), batch)))
+    return total.result()
 
 
 def load_run(workdir: str | Path, checkpoint: str | int = "best") -> ClassicalRun:
-    """Loads the weights of a run; nothing in its folder is changed.
+    """Loads a run's weights without changing its folder.
 
     Args:
       workdir: the run's folder.
-      checkpoint: `best` or `latest`, which are the same here, or the step of the fit.
+      checkpoint: `best` or `latest`, which are equal here, or the step of the fit.
 
     Raises:
-      UserError: no run, no such checkpoint, or damaged weights.
+      UserError: there is no run or no such checkpoint, or its weights are damaged.
     """
     folder = Workdir(workdir)
-    config, info = folder.config(), folder.dataset_info()
+    config, record = folder.config(), folder.dataset_record()
     hog = make_options(config).hog
-    shape = (hog.length(info.image_shape), info.num_classes)
+    shape = (hog.length(record.info.image_shape), record.info.num_classes)
     linear = Linear.load(folder.path / WEIGHTS, shape)
     if str(checkpoint) not in ("best", "latest", str(linear.step)):
         raise UserError(
-            f"--checkpoint='{checkpoint}' must be best, latest or {linear.step}: a "
+            f"checkpoint='{checkpoint}' must be best, latest or {linear.step}: a "
             f"'{config.model.name}' run has the weights of its fit alone."
         )
-    return ClassicalRun(config, info, hog, linear)
+    return ClassicalRun(config, hog, linear, record)

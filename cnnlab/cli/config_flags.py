@@ -1,12 +1,12 @@
 """The flags `--config` and `--config.FIELD=VALUE`.
 
-absl knows no flags whose names it has not been told, and the fields of a config are known only
-once its file is read; so the overrides are taken out of the arguments first.
+absl needs the names of all flags in advance, but the fields of a config are known only once its
+file is read, so overrides are taken out of the arguments first.
 """
 
 from absl import flags
 
-from cnnlab.config import Config, apply_overrides, load_experiment
+from cnnlab.config import Config, apply_overrides, is_switch, load_experiment
 from cnnlab.errors import UserError
 
 DEFAULT_EXPERIMENT = "lenet_digits"
@@ -18,26 +18,34 @@ def define_config_flag(values: flags.FlagValues, default: str | None = DEFAULT_E
     flags.DEFINE_string(
         "config",
         default,
-        "Experiment: path of its file, bare name (see 'launch.py list experiments'), or a "
+        "Experiment: path of its file, bare name (see 'python launch.py list experiments'), or a "
         "config.json. Any field is set by --config.FIELD=VALUE.",
         flag_values=values,
     )
 
 
 def split_overrides(arguments: list[str]) -> tuple[list[str], dict[str, str]]:
-    """Takes `--config.path=value` and `--config.path value` out of the arguments."""
+    """Takes `--config.path=value` and `--config.path value` out of the arguments.
+
+    A field that is true or false may stand alone, and is then true.
+    """
     rest, overrides = [], {}
-    remaining = iter(arguments)
-    for argument in remaining:
+    remaining = list(reversed(arguments))
+    while remaining:
+        argument = remaining.pop()
         name = argument.lstrip("-")
         if not argument.startswith("-") or not name.startswith(_PREFIX):
             rest.append(argument)
             continue
         path, equals, value = name[len(_PREFIX) :].partition("=")
         if not equals:
-            value = next(remaining, None)
-            if value is None or value.startswith("--"):
+            following = remaining[-1] if remaining else "--"
+            if is_switch(path) and following.lower() not in ("true", "false"):
+                value = "true"
+            elif following.startswith("--"):
                 raise UserError(f"{argument} needs a value: {argument}=VALUE.")
+            else:
+                value = remaining.pop()
         overrides[path] = value
     return rest, overrides
 
@@ -48,7 +56,7 @@ def resolve_config(name: str, overrides: dict[str, str]) -> Config:
 
 
 def config_lines(config: Config) -> list[str]:
-    """The resolved config for a person: top-level fields, then one line for each group."""
+    """Formats the resolved config for the terminal: top-level fields, then one line per group."""
     groups: dict[str, list[str]] = {}
     for name, value in vars(config).items():
         if hasattr(value, "__dataclass_fields__"):

@@ -13,30 +13,31 @@ from absl import flags
 
 from cnnlab.config import Config
 from cnnlab.config.overrides import describe_fields
+from cnnlab.program import program
 
 _SPECIAL = frozenset({"flagfile", "undefok"})
 _WIDTH = 98
 
 
 def program_help(commands: Iterable[str]) -> str:
-    """What the program does, and a line for each command."""
+    """Help of the program, with one line per command."""
     lines = [
-        "cnnlab: train, evaluate and look into convolutional networks.",
+        "cnnlab: train, evaluate and analyse convolutional networks.",
         "",
-        "usage: python launch.py COMMAND [FLAGS] [ARGUMENTS]      (or: cnnlab COMMAND ...)",
+        f"usage: {program()} COMMAND [FLAGS] [ARGUMENTS]",
         "",
         "commands:",
     ]
     for name in commands:
-        summary = importlib.import_module(f"cnnlab.cli.{name}").__doc__.splitlines()[0]
+        summary = importlib.import_module(f"cnnlab.cli.flags.{name}").__doc__.splitlines()[0]
         lines.append(f"  {name:<9} {summary}")
     lines += [
         "",
-        "Without a command, 'train' runs; without flags, it trains LeNet on handwritten digits.",
-        "'python launch.py COMMAND --help' tells the flags of a command.",
+        f"'{program()} train' alone trains LeNet on handwritten digits that come with cnnlab.",
+        f"'{program()} COMMAND --help' lists the flags of a command.",
         "",
-        "Exit status: 0 on success; 1 after a mistake, told in a sentence on standard error;",
-        "143 or 130 where SIGTERM or Ctrl-C stopped a training, which has saved.",
+        "Exit status: 0 on success; 1 after a mistake, with one sentence on standard error;",
+        "130 or 143 after Ctrl-C or SIGTERM; training saves its state before it stops.",
     ]
     return "\n".join(lines)
 
@@ -52,7 +53,7 @@ def command_help(module: ModuleType, values: flags.FlagValues) -> str:
         default = "" if flag.default in (None, False) else f" (default: {flag.default_as_str})"
         lines += [f"  --{name}", _indented(f"{flag.help}{default}")]
     if "config" in names and "workdir" not in names:
-        lines += ["", "What --config.FIELD can be: 'python launch.py train --help'."]
+        lines += ["", "The fields for --config.FIELD: 'python launch.py train --help'."]
     elif "config" in names:
         lines += ["", "fields of the config, with their defaults (an experiment may set others):"]
         meanings = field_meanings(Config())
@@ -61,11 +62,12 @@ def command_help(module: ModuleType, values: flags.FlagValues) -> str:
                 f"  --config.{path}={default}",
                 _indented(meanings[path.removesuffix(".NAME")]),
             ]
-    return "\n".join(lines)
+    # Help is written for a clone.
+    return "\n".join(lines).replace("python launch.py", program())
 
 
 def field_meanings(config: Any, prefix: str = "") -> dict[str, str]:
-    """What each field of nested dataclasses means, by path: from the `Attributes` they document."""
+    """Descriptions of the fields of nested dataclasses by path, from their `Attributes`."""
     text = inspect.getdoc(type(config)).partition("Attributes:\n")[2]
     told = {
         name: " ".join(meaning.split())

@@ -1,15 +1,16 @@
-"""The flags that say where a command's work is done: here, or in jobs of a Slurm cluster."""
+"""The flags for where a command runs: here, in jobs of a Slurm cluster, or in tasks of Ray."""
 
 from absl import flags
 
 from cnnlab.errors import UserError
 
-_LAUNCHERS = ("local", "slurm")
 
-
-def define_launcher_flags(values: flags.FlagValues, slurm: str) -> None:
-    """Defines `--launcher` and `--slurm`; the text says what is a job."""
-    flags.DEFINE_string("launcher", "local", f"local, or slurm: {slurm}.", flag_values=values)
+def define_launcher_flags(values: flags.FlagValues, slurm: str, ray: str | None = None) -> None:
+    """Defines `--launcher`, `--slurm` and `--ray`; the texts say what is a job and a task."""
+    launchers = (
+        f"local, or slurm: {slurm}" if ray is None else f"local; slurm: {slurm}; or ray: {ray}"
+    )
+    flags.DEFINE_string("launcher", "local", f"{launchers}.", flag_values=values)
     flags.DEFINE_multi_string(
         "slurm",
         [],
@@ -17,12 +18,24 @@ def define_launcher_flags(values: flags.FlagValues, slurm: str) -> None:
         "submitit calls them",
         flag_values=values,
     )
+    if ray is not None:
+        flags.DEFINE_multi_string(
+            "ray",
+            [],
+            "NAME=VALUE: address=auto for the cluster of this machine, one on this machine alone "
+            "where unset; num_cpus or num_gpus of a task, an equal share where unset",
+            flag_values=values,
+        )
 
 
-def on_slurm(values: flags.FlagValues) -> bool:
-    """Whether jobs are asked for; raises a `UserError` for a launcher that does not exist."""
-    if values.launcher not in _LAUNCHERS:
-        raise UserError(f"--launcher={values.launcher} must be one of {', '.join(_LAUNCHERS)}.")
-    if values.slurm and values.launcher != "slurm":
-        raise UserError(f"--slurm={values.slurm[0]} is for jobs: add --launcher=slurm.")
-    return values.launcher == "slurm"
+def read_launcher(values: flags.FlagValues) -> str:
+    """The launcher; raises a `UserError` for one that does not exist, or options of another."""
+    launchers = [name for name in ("local", "slurm", "ray") if name == "local" or name in values]
+    if values.launcher not in launchers:
+        raise UserError(f"--launcher={values.launcher} must be one of {', '.join(launchers)}.")
+    for name, what in (("slurm", "jobs"), ("ray", "tasks")):
+        if name in values and values[name].value and values.launcher != name:
+            raise UserError(
+                f"--{name}={values[name].value[0]} is for {what}: add --launcher={name}."
+            )
+    return values.launcher

@@ -1,11 +1,15 @@
 """Dispatches `launch.py COMMAND [FLAGS] [ARGUMENTS]`.
 
-Each command is a module of this package with a docstring (its help), `define_flags` and `run`.
+Each command is two modules: `cnnlab.cli.flags.NAME` with its help (the docstring) and
+`define_flags`, and `cnnlab.cli.commands.NAME` with `run`, which is imported only to run it: help
+is printed without jax.
 """
 
+import contextlib
 import errno
 import importlib
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -14,7 +18,11 @@ from absl import flags, logging
 
 from cnnlab.cli.config_flags import split_overrides
 from cnnlab.cli.help import command_help, program_help
+from cnnlab.cli.terminal import Output, open_standard_streams
+from cnnlab.config import Config
 from cnnlab.errors import UserError, did_you_mean
+from cnnlab.plugins import PluginError, given_plugins
+from cnnlab.program import program
 
 COMMANDS = (
     "train",
@@ -33,11 +41,19 @@ COMMANDS = (
     "report",
     "course",
 )
+# Commands that read neither runs nor configs.
+_WITHOUT_PLUGINS = frozenset({"course", "prepare"})
+# Errors of the user's files and disks; others are faults of the program.
+_OF_FILES = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EFBIG, errno.ENOENT,
+     errno.ENAMETOOLONG, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ELOOP, errno.EIO}
+)  # fmt: skip
 _HELP = frozenset({"--help", "-help", "-h", "--h", "help"})
 
 
 def run() -> None:
     """Entry point of `launch.py` and of the console script `cnnlab`."""
+    open_standard_streams()
     sys.exit(main(sys.argv))
 
 
@@ -45,58 +61,108 @@ def main(argv: list[str]) -> int:
     """Runs one command; returns the exit status, 0 only on success.
 
     A user's mistake is one sentence on standard error and status 1; a run stopped by a signal has
-    saved its state, and the status is 128 plus the signal's number, as shells have it.
+    saved its state, and the status is 128 plus the signal's number, as shells have it. Where
+    nobody reads the output any more, as behind `| head`, that is what Ctrl-C does.
     """
     # What libraries warn of is noise to a user; what a run has to say goes through its display.
     logging.set_verbosity(logging.ERROR)
-    name, rest = (argv[1], argv[2:]) if len(argv) > 1 else ("train", [])
+    if len(argv) > 1:
+        name, rest = argv[1], argv[2:]
+    else:
+        # Bare `launch.py` is the first try in a clone; `cnnlab` can be called in any folder.
+        name, rest = ("train" if Path(argv[0]).name == "launch.py" else "help"), []
     if name.startswith("-") and name not in _HELP:
         name, rest = "train", argv[1:]
-    try:
-        if name in _HELP:
-            print(program_help(COMMANDS))
-            return 0
-        if name not in COMMANDS:
-            raise UserError(f"Unknown command '{name}'.{did_you_mean(name, COMMANDS)}")
-        return _run_command(name, rest)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except flags.Error as error:
-        print(f"error: {error} See 'launch.py {name} --help'.", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("Interrupted.", file=sys.stderr)
-        return 130
-    except BrokenPipeError:
-        # The reader of our output has left, e.g. `| head`; Python would complain at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
-            raise
-        print(f"error: {_storage_error(error)}", file=sys.stderr)
-        return 1
+    output, errors = Output(sys.stdout), Output(sys.stderr, progress_bars=True)
+    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
+        try:
+            status, sentence = _dispatch(name, rest), ""
+            output.flush()
+        except KeyboardInterrupt:
+            status, sentence = 130, "" if output.is_broken else "Interrupted."
+        except Exception as error:
+            status, sentence = 1, _sentence(error, name)
+            if not sentence:
+                raise
+            sentence = f"error: {sentence}"
+        if sentence:
+            print(sentence, file=sys.stderr)
+    return status
+
+
+def _sentence(error: Exception, command: str) -> str:
+    """What to say of an error that the user can do something about; empty for a fault of ours."""
+    if isinstance(error, PluginError):
+        return f"{str(error)[:-1]} with --plugins=PATH."
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, flags.Error):
+        return f"{error} See '{program()} {command} --help'."
+    if _is_out_of_memory(error):
+        return f"There is not enough memory: {str(error).splitlines()[0]} Choose smaller sizes."
+    if isinstance(error, OSError) and error.errno in _OF_FILES:
+        return _storage_error(error)
+    return ""
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Python's, NumPy's, or, by its text, JAX's, which is not imported here."""
+    text = str(error)
+    of_jax = type(error).__name__ in ("JaxRuntimeError", "XlaRuntimeError")
+    full = "RESOURCE_EXHAUSTED" in text or "out of memory" in text.lower()
+    return isinstance(error, MemoryError) or (of_jax and full)
+
+
+def _dispatch(name: str, rest: list[str]) -> int:
+    if name in _HELP:
+        print(program_help(COMMANDS))
+        return 0
+    if name not in COMMANDS:
+        raise UserError(f"Unknown command '{name}'.{did_you_mean(name, COMMANDS)}")
+    return _run_command(name, rest)
 
 
 def _run_command(name: str, rest: list[str]) -> int:
-    module = importlib.import_module(f"cnnlab.cli.{name}")
+    described = importlib.import_module(f"cnnlab.cli.flags.{name}")
     values = flags.FlagValues()
-    module.define_flags(values)
+    described.define_flags(values)
+    if name not in _WITHOUT_PLUGINS:
+        flags.DEFINE_list(
+            "plugins",
+            [],
+            "Files or modules that register components, besides those of the experiment or the "
+            "run, or instead of those of the run that are missing or have changed.",
+            flag_values=values,
+        )
     if _HELP & set(rest):
-        print(command_help(module, values))
+        print(command_help(described, values))
         return 0
     rest, overrides = split_overrides(rest)
     if overrides and "config" not in values:
         raise UserError(f"'{name}' takes no --config.* flags.")
     positional = values(["launch.py", *rest])[1:]
-    return module.run(values, overrides, positional)
+    given_plugins([] if name in _WITHOUT_PLUGINS else values.plugins)
+    command = importlib.import_module(f"cnnlab.cli.commands.{name}")
+    try:
+        return command.run(values, overrides, positional)
+    except PluginError:
+        raise
+    except UserError as error:
+        raise UserError(_with_flags(str(error), values)) from error
+
+
+def _with_flags(text: str, values: flags.FlagValues) -> str:
+    """The library's `NAME=VALUE` as this command's `--NAME=VALUE`; fields of the config stay."""
+    names = "|".join(sorted(set(values) - set(Config.__dataclass_fields__)))
+    return re.sub(rf"(?<![-\w.])({names})(?==)", r"--\1", text)
 
 
 def _storage_error(error: OSError) -> str:
-    # A write that fails half-way does not know its file's name; relative runs are below here.
-    place = Path(error.filename or ".").absolute()
-    there = next(path for path in (place, *place.parents) if path.exists())
+    if error.filename is None:
+        return f"{error.strerror}."
+    place = Path(os.fsdecode(error.filename)).absolute()
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        return f"{place}: {error.strerror}."
+    there = next(path for path in (place, *place.parents) if path.is_dir())
     free = shutil.disk_usage(there).free / 2**20
-    what = f"{place}: " if error.filename else ""
-    return f"{what}{error.strerror} ({free:.0f} MiB free on the disk of {there})."
+    return f"{place}: {error.strerror} ({free:.0f} MiB free on the disk of {there})."

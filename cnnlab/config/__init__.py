@@ -2,7 +2,8 @@
 
 from cnnlab.config.files import experiment_names, load_experiment, load_sweep
 from cnnlab.config.options import check_options
-from cnnlab.config.overrides import apply_overrides
+from cnnlab.config.overrides import apply_overrides, is_switch
+from cnnlab.config.plugins import with_plugins
 from cnnlab.config.schema import (
     AugmentConfig,
     CheckpointConfig,
@@ -16,11 +17,10 @@ from cnnlab.config.schema import (
     ScheduleConfig,
     ShardingConfig,
 )
-from cnnlab.config.serialize import EXECUTION_FIELDS, differences, flat_fields, from_json, to_json
-from cnnlab.config.validate import validate
+from cnnlab.config.serialize import differences, flat_fields, from_json, is_execution_field, to_json
+from cnnlab.config.validation import validate
 
 __all__ = [
-    "EXECUTION_FIELDS",
     "AugmentConfig",
     "CheckpointConfig",
     "Config",
@@ -38,8 +38,11 @@ __all__ = [
     "experiment_names",
     "flat_fields",
     "from_json",
+    "is_execution_field",
+    "is_switch",
     "load_experiment",
     "load_sweep",
     "to_json",
     "validate",
+    "with_plugins",
 ]

@@ -1,18 +1,19 @@
 """Experiment files: found by path or bare name, loaded as Python modules."""
 
-import importlib.util
-import json
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from cnnlab.config.plugins import with_plugins
 from cnnlab.config.schema import Config
 from cnnlab.config.serialize import from_json
 from cnnlab.errors import UserError, did_you_mean
+from cnnlab.plugins import error_text, execute_file, load_plugins
+from cnnlab.storage.json_text import read_json
 
 
 def experiments_dirs() -> list[Path]:
-    """Where bare names are looked up: the working directory first, then those shipped."""
+    """Folders in which bare names are searched: the working directory's, then the shipped ones."""
     package = Path(__file__).parent.parent
     # An editable install has experiments/ beside the package, a wheel has it inside.
     candidates = [Path("experiments"), package.parent / "experiments", package / "experiments"]
@@ -20,7 +21,7 @@ def experiments_dirs() -> list[Path]:
 
 
 def experiment_names() -> dict[str, Path]:
-    """Bare names of all experiments that can be found, and their files."""
+    """Maps the bare name of each available experiment to its file."""
     names: dict[str, Path] = {}
     for folder in experiments_dirs():
         for path in sorted(folder.glob("*.py")):
@@ -29,72 +30,68 @@ def experiment_names() -> dict[str, Path]:
 
 
 def find_experiment(name: str) -> Path:
-    """The file that `--config=name` means: a path, or the bare name of an experiment."""
+    """Returns the file of an experiment, given its path or bare name."""
     path = Path(name)
     if path.suffix in (".py", ".json"):
         if path.is_file():
             return path
         hint = did_you_mean(path.stem, experiment_names())
-        raise UserError(f"--config: there is no file '{name}'.{hint}")
+        raise UserError(f"config: there is no file '{name}'.{hint}")
     known = experiment_names()
     if name in known:
         return known[name]
-    raise UserError(f"--config: there is no experiment '{name}'.{did_you_mean(name, known)}")
+    raise UserError(f"config: there is no experiment '{name}'.{did_you_mean(name, known)}")
 
 
 def load_experiment(name: str) -> Config:
     """Loads a config from an experiment's path or bare name, or from a saved `config.json`.
 
     Raises:
-      UserError: no such file, a file without `get_config()`, or one that does not run.
+      UserError: there is no such file, it has no `get_config()`, or it fails.
     """
     path = find_experiment(name)
     if path.suffix == ".json":
-        try:
-            return from_json(json.loads(path.read_text()))
-        except json.JSONDecodeError as error:
-            raise UserError(f"--config: '{path}' is not valid JSON: {error}.") from error
-    module = _load_module(path)
-    if not hasattr(module, "get_config"):
-        raise UserError(f"--config: '{path}' has no function get_config().")
-    try:
-        config = module.get_config()
-    except TypeError as error:  # a field that does not exist, given to a dataclass
-        raise UserError(f"--config: get_config() of '{path}' fails: {error}.") from error
+        config = from_json(read_json(path))
+        load_plugins(config.plugins)
+        return config
+    module, plugins = execute_file(path)
+    config = _call(module, "get_config", path)
     if not isinstance(config, Config):
         raise UserError(
-            f"--config: get_config() of '{path}' returns {type(config).__name__}, "
+            f"config: get_config() of '{path}' returns {type(config).__name__}, "
             "and must return cnnlab.config.Config."
         )
-    return config
+    return with_plugins(config, plugins)
 
 
 def load_sweep(name: str) -> dict[str, Any] | None:
-    """What the function `sweep()` of an experiment returns: ranges by path; None without one.
+    """Returns the space of an experiment's `sweep()`, ranges by path; None if it has none.
 
     Raises:
-      UserError: no such file, one that does not run, or one that returns something else.
+      UserError: there is no such file, it fails, or it returns something else.
     """
     path = find_experiment(name)
     if path.suffix == ".json":
         return None
-    module = _load_module(path)
+    module, _ = execute_file(path)
     if not hasattr(module, "sweep"):
         return None
-    space = module.sweep()
+    space = _call(module, "sweep", path)
     if not isinstance(space, dict):
         raise UserError(
-            f"--config: sweep() of '{path}' returns {type(space).__name__}, and must return a dict "
+            f"config: sweep() of '{path}' returns {type(space).__name__}, and must return a dict "
             "of paths and ranges."
         )
     return space
 
 
-def _load_module(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"cnnlab_experiment_{path.stem}", path)
-    module = importlib.util.module_from_spec(spec)
+def _call(module: ModuleType, name: str, path: Path) -> Any:
+    """Calls a function of an experiment; turns its exceptions into a `UserError`."""
+    if not callable(getattr(module, name, None)):
+        raise UserError(f"config: '{path}' has no function {name}().")
     try:
-        spec.loader.exec_module(module)
-    except (SyntaxError, ImportError, AttributeError, TypeError, NameError) as error:
-        raise UserError(f"--config: '{path}' cannot be loaded: {error}.") from error
-    return module
+        return getattr(module, name)()
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        raise UserError(f"config: {name}() of '{path}' fails: {error_text(error)}") from error

@@ -1,24 +1,37 @@
-"""Checks the types of free options, which no field of the config declares."""
+"""Type checks of options that no field of the config declares."""
 
-from collections.abc import Mapping, Sequence
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from cnnlab.errors import UserError
-from cnnlab.tracing import is_traced
 
 _KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
 
 
-def check_options(group: str, options: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
-    """Holds options to the types of their defaults.
+def keyword_options(factory: Callable[..., Any]) -> dict[str, Any]:
+    """Keyword-only arguments of a function or class with their defaults; None if there is none.
 
-    Options whose default tells no type (None, a function) or that have none may be anything;
-    unknown names are left to the one who takes the options.
+    >>> keyword_options(lambda images, *, strength=0.5: images)
+    {'strength': 0.5}
+    """
+    return {
+        parameter.name: None if parameter.default is parameter.empty else parameter.default
+        for parameter in inspect.signature(factory).parameters.values()
+        if parameter.kind is parameter.KEYWORD_ONLY
+    }
+
+
+def check_options(group: str, options: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
+    """Checks that options have the types of their defaults.
+
+    Options without a default, or whose default implies no type (None, a function), may have any
+    type. Unknown names are left to the consumer of the options.
 
     Args:
-      group: path of the options in the config, for the error.
-      options: as the config has them.
-      defaults: by name.
+      group: path of the options in the config, for the message.
+      options: values by name, from the config.
+      defaults: default values by name.
 
     Raises:
       UserError: a value of another type than its default, e.g. a text for a number.
@@ -38,8 +51,7 @@ def check_options(group: str, options: Mapping[str, Any], defaults: Mapping[str,
 
 def _fits(value: Any, kind: type) -> bool:
     if kind is float:
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        return number or is_traced(value)
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
     if kind is str and value is None:  # the word `none`, as read from a flag: `norm=none`
         return True
     return isinstance(value, kind) and not (kind is int and isinstance(value, bool))

@@ -1,8 +1,9 @@
-"""Sets fields of a config by their path: the one way in for flags, files and sweeps."""
+"""Sets fields of a config by their path, for flags, files and sweeps."""
 
 import ast
 import copy
 import dataclasses
+import sys
 import types
 import typing
 from collections.abc import Mapping
@@ -17,8 +18,8 @@ _NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: 
 def apply_overrides(config: Config, overrides: Mapping[str, Any]) -> Config:
     """Returns a copy of `config` with the fields named by dotted paths set.
 
-    Values may be texts, as flags give them, or Python values, as sweeps give them; both are
-    checked against the field's type. `"none"` unsets an optional field.
+    Values may be texts, as from flags, or Python values, as from sweeps. Both are checked against
+    the field's type. `"none"` unsets an optional field.
 
     >>> apply_overrides(Config(), {"optimizer.learning_rate": "0.05"}).optimizer.learning_rate
     0.05
@@ -33,7 +34,7 @@ def apply_overrides(config: Config, overrides: Mapping[str, Any]) -> Config:
 
 
 def field_paths(config: Any, prefix: str = "") -> list[str]:
-    """Paths of all fields that can be overridden; entries of dict fields are not among them."""
+    """Paths of all fields that can be overridden, without entries of dict fields."""
     paths = []
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
@@ -93,27 +94,47 @@ def _require_field(config: Config, holder: Any, name: str, path: str) -> None:
     raise UserError(f"The config has no field '{path}'.{hint}")
 
 
+_WORDS = {"true": True, "false": False, "none": None}
+
+
 def _literal(value: Any) -> Any:
-    """Reads a text as a Python value where it is one: numbers, booleans, tuples, none."""
+    """Parses a text as a number, boolean, tuple, dict or None if it is one."""
     if not isinstance(value, str):
         return value
-    words = {"true": True, "false": False, "none": None}
-    if value.lower() in words:
-        return words[value.lower()]
     try:
-        return ast.literal_eval(value)
+        tree = ast.parse(value.strip(), mode="eval")
+        return ast.literal_eval(_Words().visit(tree))
     except (ValueError, SyntaxError):
         return value
 
 
+class _Words(ast.NodeTransformer):
+    """Puts values in place of true, false and none, in any letter case."""
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        word = node.id.lower()
+        return ast.copy_location(ast.Constant(_WORDS[word]), node) if word in _WORDS else node
+
+
+def is_switch(path: str) -> bool:
+    """Whether a path names a field that is true or false."""
+    kind: Any = Config
+    for name in path.split("."):
+        kind = typing.get_type_hints(kind).get(name) if dataclasses.is_dataclass(kind) else None
+    return kind is bool
+
+
 def coerce(value: Any, hint: Any, path: str) -> Any:
-    """Turns `value` into the type `hint` names, or raises a `UserError` that names `path`."""
+    """Converts `value` to the type `hint`; raises a `UserError` that names `path`."""
     origin = typing.get_origin(hint)
     if origin in (typing.Union, types.UnionType):
-        inner = next(arg for arg in typing.get_args(hint) if arg is not types.NoneType)
+        kinds = [arg for arg in typing.get_args(hint) if arg is not types.NoneType]
         if value is None or (isinstance(value, str) and value.lower() == "none"):
             return None
-        return coerce(value, inner, path)
+        for kind in kinds[:-1]:  # a few words, before values of another type
+            if value in typing.get_args(kind):
+                return value
+        return coerce(value, kinds[-1], path)
     if origin is Literal:
         choices = typing.get_args(hint)
         if value in choices:
@@ -150,7 +171,9 @@ def _coerce_scalar(value: Any, kind: type, path: str) -> Any:
     if kind is bool and isinstance(literal, bool):
         return literal
     if kind is float and isinstance(literal, (int, float)) and not isinstance(literal, bool):
-        return float(literal)
+        if abs(literal) <= sys.float_info.max or isinstance(literal, float):
+            return float(literal)
+        raise UserError(f"{path}={str(value)[:20]}... is too large a number.")
     if kind is float and isinstance(value, str) and value.lower() in ("inf", "nan", "-inf"):
         raise UserError(f"{path}={value!r} is not a finite number.")
     if kind is int and not isinstance(literal, bool):
@@ -163,7 +186,7 @@ def _coerce_scalar(value: Any, kind: type, path: str) -> Any:
 
 
 def describe_fields(config: Config) -> list[tuple[str, str]]:
-    """Path and value of every field, as texts that a flag would take."""
+    """Path and value of every field, as texts that flags accept."""
     rows = []
     for path in field_paths(config):
         value: Any = config

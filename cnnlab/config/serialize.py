@@ -1,14 +1,15 @@
-"""Configs as JSON, and the difference between two of them."""
+"""Configs as JSON, and the differences between two configs."""
 
 import dataclasses
+from collections.abc import Collection
 from typing import Any
 
-from cnnlab.config.overrides import apply_overrides
+from cnnlab.config.overrides import apply_overrides, field_paths
 from cnnlab.config.schema import Config
 
 # Fields that change where and how fast a run is computed, not what it computes: a run may be
 # resumed with other values of these.
-EXECUTION_FIELDS = frozenset(
+_EXECUTION_FIELDS = frozenset(
     {
         "checkpoint.keep",
         "data.data_dir",
@@ -18,34 +19,53 @@ EXECUTION_FIELDS = frozenset(
         "model.remat",
         "num_devices",
         "parallel",
+        "plugins",  # compared with the files themselves when they are imported
         "sharding.height",
         "sharding.parameters",
     }
 )
 
 
+# Fields in which a run that is trained longer differs from the one that was complete.
+DURATION_FIELDS = frozenset({"epochs", "steps"})
+
+_FIELDS = frozenset(field_paths(Config()))
+
+
+def is_execution_field(path: str) -> bool:
+    """Whether a run may be resumed with another value of this field; see above."""
+    # Callbacks look on, and a run may get another tracker on its way.
+    return path in _EXECUTION_FIELDS or path.split(".")[0] == "callbacks"
+
+
 def to_json(config: Config) -> dict[str, Any]:
-    """The config as nested dicts of JSON values."""
+    """Returns the config as nested dicts of JSON values."""
     return dataclasses.asdict(config)
 
 
 def flat_fields(config: Config) -> dict[str, Any]:
-    """The values of all fields by their paths, e.g. `optimizer.learning_rate`."""
+    """Returns the values of all fields by path, e.g. `optimizer.learning_rate`."""
     return {path: _plain(value) for path, value in _flatten(to_json(config)).items()}
 
 
 def from_json(tree: dict[str, Any]) -> Config:
-    """The inverse of `to_json`, with names and types checked; raises `UserError`."""
+    """Inverse of `to_json`; raises a `UserError` for unknown names and wrong types."""
     return apply_overrides(Config(), _flatten(tree))
 
 
-def differences(saved: Config, asked: Config) -> list[str]:
-    """Lines `path: saved -> asked` of the fields in which two configs contradict each other."""
+def differences(saved: Config, asked: Config, *, but: Collection[str] = frozenset()) -> list[str]:
+    """Lines `path: saved -> asked` of the fields in which two configs contradict each other.
+
+    Args:
+      saved: one config.
+      asked: another one.
+      but: paths of further fields that may differ.
+    """
     old, new = flat_fields(saved), flat_fields(asked)
     return [
         f"{path}: {old.get(path, 'unset')} -> {new.get(path, 'unset')}"
         for path in sorted(old.keys() | new.keys())
-        if path not in EXECUTION_FIELDS and old.get(path) != new.get(path)
+        if not is_execution_field(path) and path not in but and old.get(path) != new.get(path)
     ]
 
 
@@ -56,7 +76,8 @@ def _plain(value: Any) -> Any:
 def _flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     flat = {}
     for name, value in tree.items():
-        if isinstance(value, dict):
+        # An entry without options, as of `callbacks`, is an empty dict; an empty field is none.
+        if isinstance(value, dict) and (value or prefix + name in _FIELDS):
             flat.update(_flatten(value, f"{prefix}{name}."))
         else:
             flat[prefix + name] = value

@@ -19,7 +19,7 @@ Variables = Any
 Predict = Callable[[np.ndarray], np.ndarray]
 
 
-def fit(
+def train_network(
     model: Network,
     source: ArraySource,
     info: DatasetInfo,

@@ -1,21 +1,8 @@
-"""Data: sources of examples, batches as pure functions of (seed, step), augmentation."""
+"""Data: sources of examples, batches as pure functions of (seed, step), augmentation.
 
-from cnnlab.data.batches import eval_batches, train_batches
-from cnnlab.data.load import list_datasets, load
-from cnnlab.data.order import batch_indices
-from cnnlab.data.source import IGNORE, ArraySource, Dataset, DatasetInfo, Source
-from cnnlab.data.tfds import prepare
+Names are imported when they are first used; `__init__.pyi` lists them.
+"""
 
-__all__ = [
-    "IGNORE",
-    "ArraySource",
-    "Dataset",
-    "DatasetInfo",
-    "Source",
-    "batch_indices",
-    "eval_batches",
-    "list_datasets",
-    "load",
-    "prepare",
-    "train_batches",
-]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

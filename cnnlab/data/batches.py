@@ -4,11 +4,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from cnnlab.data.order import batch_indices, share_size
+from cnnlab.arrays import Batch
+from cnnlab.data.geometry.crops import TrainCrop
+from cnnlab.data.geometry.image_source import ImageSource
+from cnnlab.data.geometry.windows import windowed
+from cnnlab.data.order import index_function, share_size
 from cnnlab.data.source import IGNORE, ArraySource, Source, as_labels, read_many
 from cnnlab.data.stream import stream
-
-Batch = dict[str, np.ndarray]
 
 
 def train_batches(
@@ -21,46 +23,55 @@ def train_batches(
     process_index: int = 0,
     process_count: int = 1,
     num_workers: int = 0,
+    sampling: str = "uniform",
+    crop: TrainCrop | None = None,
 ) -> Iterator[Batch]:
     """Yields the batches of the steps from `start_step` to `stop_step`.
 
-    Nothing before `start_step` is read. Sources in memory are gathered; others are decoded and
-    brought to their size by grain, whole batches ahead.
+    Nothing before `start_step` is read. Sources in memory are indexed; grain decodes and resizes
+    others, whole batches ahead.
 
     Args:
-      source: of the training split.
-      seed: of the run.
-      batch_size: global; this process yields its share of it, see `batch_indices`.
-      start_step: updates made before.
-      stop_step: updates made after the last batch.
-      process_index: which share.
-      process_count: how many shares.
-      num_workers: processes that decode; 0 takes threads.
+      source: source of the training split.
+      seed: seed of the run.
+      batch_size: global batch size, of which this process yields its share.
+      start_step: step of the first batch.
+      stop_step: step after the last batch.
+      process_index: index of this process's share.
+      process_count: number of shares.
+      num_workers: number of decoding processes; 0 uses threads.
+      sampling: `uniform` or `balanced`, as in `cnnlab.data.order.index_function`.
+      crop: random crops as images are read (`ImageSource.read_crops`); None reads them as in
+        evaluation.
 
     Yields:
-      `image` uint8 [batch, height, width, channels], `mask` ones [batch], and `label` int32 [batch]
-      or, of label maps, uint8 [batch, height, width].
+      `image` [batch, height, width, channels] in the source's type, `mask` ones [batch], and
+      `label`: int32 [batch], multi-hot int32 [batch, classes], or label maps uint8 [batch, height,
+      width].
     """
+    choose = index_function(source, sampling)
 
     def indices(step: int) -> np.ndarray:
-        return batch_indices(
+        return choose(
             seed,
             step,
             batch_size=batch_size,
-            num_examples=len(source),
             process_index=process_index,
             process_count=process_count,
         )
 
+    def decode(number: int) -> Batch:
+        step = start_step + number
+        if crop is None:
+            return _batch(*read_many(source, indices(step)))
+        return _batch(*source.read_crops(indices(step), crop, seed=seed, step=step))
+
     if isinstance(source, ArraySource):
-        for step in range(start_step, stop_step):
-            chosen = indices(step)
-            yield _batch(source.images[chosen], source.labels[chosen])
+        yield from map(decode, range(stop_step - start_step))
         return
 
-    def decode(number: int) -> Batch:
-        return _batch(*read_many(source, indices(start_step + number)))
-
+    if isinstance(source, ImageSource) and source.is_held:
+        num_workers = 0  # each would get a copy of all images
     # One item is one batch, so that processes share out batches and cannot reorder examples.
     for batch in stream(decode, stop_step - start_step, num_workers):
         if num_workers:
@@ -74,27 +85,32 @@ def eval_batches(
 ) -> Iterator[Batch]:
     """Yields every example exactly once, in batches of one shape; the last is padded.
 
+    Images with label maps that are larger than the source's shape are divided into windows
+    (`cnnlab.data.geometry.windows`); every pixel has its label in exactly one of them.
+
     Padding has `mask` 0, and label maps of 255. With several processes each yields its share of
     every batch, as many batches as the others.
 
     Args:
-      source: of a split.
-      batch_size: global.
-      process_index: which share.
-      process_count: how many shares.
+      source: source of a split.
+      batch_size: global batch size.
+      process_index: index of this process's share.
+      process_count: number of shares.
 
     Raises:
-      ValueError: a batch that cannot be shared out evenly.
+      ValueError: the batch cannot be divided evenly.
     """
+    source = windowed(source)
     share = share_size(batch_size, process_count)
     first_example = source[0]
-    shape, map_shape = first_example["image"].shape, np.shape(first_example["label"])
+    image, label_shape = first_example["image"], np.shape(first_example["label"])
 
     def padded(number: int) -> Batch:
         first = number * batch_size + process_index * share
         numbers = np.arange(first, max(first, min(first + share, len(source))))
-        images = np.zeros((share, *shape), np.uint8)
-        labels = as_labels(np.full((share, *map_shape), IGNORE if map_shape else 0, np.uint8))
+        images = np.zeros((share, *image.shape), image.dtype)
+        padding = IGNORE if len(label_shape) == 2 else 0
+        labels = as_labels(np.full((share, *label_shape), padding, np.uint8))
         if len(numbers):
             images[: len(numbers)], labels[: len(numbers)] = read_many(source, numbers)
         batch = _batch(images, labels)

@@ -17,26 +17,32 @@ _EXAMPLE = "'NAME R G B' with values from 0 to 255, e.g. 'road 128 64 128'"
 
 @dataclasses.dataclass(frozen=True)
 class MaskClasses:
-    """What the pixels of masks mean.
+    """Meaning of the pixels of masks.
 
     Attributes:
-      names: of the classes, in the order of their labels; None where no file says them.
-      colors: RGB colors and their labels; of indexed masks, none.
+      names: names of the classes in the order of their labels; None if no file names them.
+      colors: RGB colors and their labels; empty for indexed masks.
+      grays: values of gray masks and their labels; empty if the values are labels.
     """
 
     names: tuple[str, ...] | None = None
     colors: tuple[tuple[tuple[int, int, int], int], ...] = ()
+    grays: tuple[tuple[int, int], ...] = ()
+
+
+# Masks of 0 and 255, as most tools save what is either object or not.
+BINARY = MaskClasses(("background", "foreground"), grays=((0, 0), (255, 1)))
 
 
 def read_classes(folder: Path) -> MaskClasses:
-    """Reads `folder/palette.txt` or `folder/classes.txt`; neither need be there.
+    """Reads `folder/palette.txt` or `folder/classes.txt` if one of them exists.
 
-    A palette has lines `NAME R G B`, a list of classes has one name a line; in both, `#` begins a
+    A palette has lines `NAME R G B`, a list of classes has one name per line; in both, `#` starts a
     comment. Classes are labelled in the order of the lines. Several colors may have one name, and
     pixels of colors named `ignore` are ignored.
 
     Raises:
-      UserError: a line that cannot be, with its file and number; both files at once.
+      UserError: a line is invalid (with its file and number), or both files exist.
     """
     palette, classes = folder / "palette.txt", folder / "classes.txt"
     if palette.is_file() and classes.is_file():
@@ -73,11 +79,13 @@ def _read_palette(path: Path) -> MaskClasses:
         if name not in names:
             names.append(name)
         colors[color] = names.index(name)
-    return MaskClasses(_checked(names, path), tuple(colors.items()))
+    gray = all(red == green == blue for red, green, blue in colors)
+    grays = tuple((color[0], label) for color, label in colors.items()) if gray else ()
+    return MaskClasses(_checked(names, path), tuple(colors.items()), grays)
 
 
 def _lines(path: Path) -> list[tuple[int, str]]:
-    """Numbers and texts of the lines that say something."""
+    """Numbers and texts of the lines that are not empty or comments."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -93,21 +101,23 @@ def _checked(names: list[str], path: Path) -> tuple[str, ...]:
 
 
 def read_mask(path: Path, classes: MaskClasses) -> np.ndarray:
-    """Reads a mask as labels, uint8 [height, width], upright, in its own size.
+    """Reads an upright mask as labels, uint8 [height, width], in its own size.
 
     Raises:
-      UserError: not an image that can be read to its end, a color that the palette lacks, a label
-        that no class has, a colored mask without a palette.
+      UserError: the file is not a complete image, a color is not in the palette, a label has no
+        class, or a colored mask has no palette.
     """
     try:
         with Image.open(path) as image:
             image.load()
             kind = image.format
-    except UNREADABLE as error:
+    except (*UNREADABLE, Image.DecompressionBombError) as error:
         raise UserError(unreadable(path)) from error
     if kind == "JPEG":
         raise UserError(f"'{path}' is a JPEG, which blurs labels: save masks as PNG.")
     image = ImageOps.exif_transpose(image)
+    if classes.grays and image.mode == "L":
+        return _grays_to_labels(np.asarray(image), path, classes)
     if image.mode in ("P", "L", "1") or image.mode.startswith("I"):
         labels = _check_labels(np.asarray(image), path, classes)
         if image.mode == "P" and classes.colors:
@@ -119,6 +129,21 @@ def read_mask(path: Path, classes: MaskClasses) -> np.ndarray:
             f"which color is which class: add one with lines {_EXAMPLE}."
         )
     return _colors_to_labels(np.asarray(image.convert("RGB")), path, classes)
+
+
+def _grays_to_labels(values: np.ndarray, path: Path, classes: MaskClasses) -> np.ndarray:
+    table = np.full(256, -1, np.int16)
+    for value, label in classes.grays:
+        table[value] = label
+    labels = table[values]
+    if (labels < 0).any():
+        row, column = _first(labels < 0)
+        known = ", ".join(str(value) for value, _ in classes.grays)
+        raise UserError(
+            f"'{path}' has the value {values[row, column]} at row {row}, column {column}, and the "
+            f"classes have the values {known}."
+        )
+    return labels.astype(np.uint8)
 
 
 def _check_labels(values: np.ndarray, path: Path, classes: MaskClasses) -> np.ndarray:
@@ -137,7 +162,7 @@ def _check_labels(values: np.ndarray, path: Path, classes: MaskClasses) -> np.nd
 def _check_own_colors(
     image: Image.Image, labels: np.ndarray, path: Path, classes: MaskClasses
 ) -> None:
-    """Refuses an indexed mask whose colors are those of the palette, in another order."""
+    """Refuses an indexed mask whose colors are the palette's in another order."""
     own = np.array(image.getpalette("RGB")).reshape(-1, 3)
     used = [value for value in np.unique(labels).tolist() if value < len(own)]
     meant = dict(classes.colors)
@@ -170,7 +195,7 @@ def _colors_to_labels(pixels: np.ndarray, path: Path, classes: MaskClasses) -> n
 
 
 def _codes(colors: np.ndarray) -> np.ndarray:
-    """One integer for each color."""
+    """One integer per color."""
     red, green, blue = np.moveaxis(colors.astype(np.int32), -1, 0)
     return (red << 16) | (green << 8) | blue
 
@@ -182,12 +207,3 @@ def _first(wrong: np.ndarray) -> tuple[int, int]:
 
 def _rgb(color: object) -> str:
     return " ".join(str(int(value)) for value in color)
-
-
-def fit_mask(labels: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Brings labels to [height, width] by nearest neighbor, over the box that `fit_image` takes."""
-    height, width = shape[:2]
-    if labels.shape == (height, width):
-        return labels
-    image = ImageOps.fit(Image.fromarray(labels), (width, height), Image.Resampling.NEAREST)
-    return np.asarray(image)

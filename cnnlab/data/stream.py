@@ -1,4 +1,4 @@
-"""Makes items ahead of their use, in threads or in processes, without changing their order."""
+"""Computes items ahead of their use, in threads or processes, in order."""
 
 import contextlib
 import itertools
@@ -18,13 +18,13 @@ _GRACE = 10.0
 
 
 def stream(make: Callable[[int], Any], count: int, num_workers: int) -> Iterator[Any]:
-    """Yields `make(0)`, ..., `make(count - 1)`, in this order, while later ones are made.
+    """Yields `make(0)`, ..., `make(count - 1)` in order, while later ones are computed.
 
     Args:
-      make: called in a thread, or in a process that has a copy of it; what it raises is raised
-        where its item is asked for.
-      count: of items.
-      num_workers: processes; 0 takes threads.
+      make: called in a thread, or in a process with a copy of it; its exceptions are raised when
+        the item is requested.
+      count: number of items.
+      num_workers: number of processes; 0 uses threads.
     """
     items = grain.MapDataset.range(count).map(make)
     if num_workers:
@@ -49,7 +49,7 @@ def stream(make: Callable[[int], Any], count: int, num_workers: int) -> Iterator
 
 
 def _cores() -> int:
-    """Cores that this process may use; a job on a cluster has a share of its machine."""
+    """Number of cores that this process may use; cluster jobs have a share of the machine."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
@@ -59,7 +59,7 @@ _SIGNALS = {signal.SIGINT, signal.SIGTERM}
 
 @contextlib.contextmanager
 def _no_signals() -> Iterator[None]:
-    """Starts processes that no signal reaches before they are prepared."""
+    """Starts processes with signals blocked until they are prepared."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:
         yield
@@ -68,7 +68,7 @@ def _no_signals() -> Iterator[None]:
 
 
 def _prepare_worker(worker_index: int, worker_count: int) -> None:
-    """Lets a worker process end after the one that it works for, and never without it."""
+    """Lets a worker process ignore signals and end with its parent process."""
     del worker_index, worker_count
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: _end_after(lambda: time.sleep(_GRACE)))

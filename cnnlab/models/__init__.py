@@ -1,25 +1,8 @@
-"""Architectures, each in a file of its own, and their registry."""
+"""Architectures, one per file, and functions to create them by name.
 
-from cnnlab.models.classifier import Classifier
-from cnnlab.models.features import extract
-from cnnlab.models.network import Network
-from cnnlab.models.registry import (
-    create_model,
-    list_models,
-    model_options,
-    model_source,
-    model_task,
-)
-from cnnlab.models.segmenter import Segmenter
+Names are imported when they are first used; `__init__.pyi` lists them.
+"""
 
-__all__ = [
-    "Classifier",
-    "Network",
-    "Segmenter",
-    "create_model",
-    "extract",
-    "list_models",
-    "model_options",
-    "model_source",
-    "model_task",
-]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

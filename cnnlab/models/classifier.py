@@ -1,4 +1,4 @@
-"""The contract of every classification network: `Classifier(backbone, head)`."""
+"""The interface of every classification network: `Classifier(backbone, head)`."""
 
 import jax
 import jax.numpy as jnp
@@ -7,15 +7,15 @@ from cnnlab.models.network import Network
 
 
 class Classifier(Network):
-    """Maps images to logits, one for each class; see `Network`."""
+    """A network that maps images to one logit per class."""
 
     def __call__(self, images: jax.Array, *, train: bool) -> jax.Array:
         """Maps normalised float images [batch, height, width, channels] to logits [batch, classes].
 
-        Logits are float32, whatever the type of computation.
+        Logits are always float32.
 
         Raises:
-          UserError: images of another rank, of an integer type, or too small.
+          UserError: the images have another rank, an integer dtype, or are too small.
         """
         features = self.features(images, train=train)
         return self.head(features, train=train).astype(jnp.float32)

@@ -1,4 +1,4 @@
-"""Features of a network: its maps, named by their strides, and the embedding of each image."""
+"""Features of a network: feature maps, named by their strides, and the embedding of each image."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -28,23 +28,23 @@ def map_names(strides: Sequence[int]) -> list[str]:
 
 
 def extract(model: Classifier, variables: Any, images: jax.Array) -> dict[str, jax.Array]:
-    """The maps and the embedding of images, in evaluation; a pure function, which `jit` takes.
+    """Computes feature maps and embeddings of images in evaluation mode; a pure function for `jit`.
 
-    The embedding is what the head's layer `logits` is given: what the network has made of the image
-    before it decides on a class. A head without a layer of that name (network in network, the
-    original LeNet-5) gives the average of the coarsest map over its positions.
+    The embedding is the input of the head's layer `logits`. For a head without such a layer
+    (network in network, the original LeNet-5), or whose layer scores each position (SqueezeNet), it
+    is the average of the coarsest map over its positions.
 
     >>> features = jax.jit(partial(extract, model))(variables, images)
     >>> features["stride4"].shape, features["embedding"].shape
     ((8, 56, 56, 256), (8, 2048))
 
     Args:
-      model: see `Classifier`.
-      variables: as `model.init` gives them.
+      model: a `Classifier` or another network with a backbone and a head.
+      variables: variables of the model, as from `model.init`.
       images: normalised float images [batch, height, width, channels].
 
     Returns:
-      Each map [batch, height, width, c] by its name, see `map_names`, and `embedding` [batch, c];
+      The maps [batch, height, width, c] by the names of `map_names`, and `embedding` [batch, c];
       float32.
     """
     found: dict[str, Any] = {}
@@ -56,7 +56,7 @@ def extract(model: Classifier, variables: Any, images: jax.Array) -> dict[str, j
         if context.method_name == "__call__":
             if context.module.path == ("backbone",):
                 found["maps"] = output
-            elif context.module.path == ("head", "logits"):
+            elif context.module.path == ("head", "logits") and args[0].ndim == 2:
                 found[EMBEDDING] = args[0]
         return output
 

@@ -20,8 +20,9 @@ class LinearHead(nn.Module):
     Attributes:
       num_classes: width of the logits.
       dropout_rate: share of the pooled features that training sets to zero.
-      layer_norm_epsilon: of a layer norm of the pooled features, which ConvNeXt has; None for none.
-      kernel_init: of the linear layer.
+      layer_norm_epsilon: epsilon of a layer norm of the pooled features, as in ConvNeXt; None omits
+        the norm.
+      kernel_init: initializer of the linear layer.
     """
 
     num_classes: int
@@ -48,11 +49,11 @@ class DenseHead(nn.Module):
     Attributes:
       num_classes: width of the logits.
       hidden: widths of the layers before the logits.
-      activation: after each of them.
+      activation: activation after each of them.
       dropout_rate: share of each hidden layer's output that training sets to zero.
-      pool_size: height and width to average the map to before it is flattened; None leaves it, and
-        ties the parameters to one image size.
-      kernel_init: of all layers.
+      pool_size: height and width to which the map is averaged before it is flattened; None flattens
+        the map itself, which ties the parameters to one image size.
+      kernel_init: initializer of all layers.
     """
 
     num_classes: int

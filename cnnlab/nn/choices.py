@@ -1,4 +1,4 @@
-"""Layers that an option names: normalization, activation, pooling.
+"""Layers by name: normalization, activation, pooling.
 
 A network takes the name as an attribute, e.g. `norm="group"`, and turns it into a layer once, at
 the top of its `__call__`.
@@ -33,14 +33,14 @@ POOLS = {"avg": avg_pool, "max": max_pool}
 
 
 def make_activation(name: str) -> Activation:
-    """The activation called `name`, e.g. `relu`."""
+    """Returns the activation called `name`, e.g. `relu`; raises `UserError` for others."""
     if name not in ACTIVATIONS:
         raise UserError(f"Unknown activation '{name}'.{did_you_mean(name, ACTIVATIONS)}")
     return ACTIVATIONS[name]
 
 
 def make_pool(name: str) -> Callable[..., jax.Array]:
-    """The pooling function called `name`: `avg` or `max`, with flax.linen's arguments."""
+    """Returns the pooling function `avg` or `max`, with flax.linen's arguments."""
     if name not in POOLS:
         raise UserError(f"Unknown pooling '{name}'.{did_you_mean(name, POOLS)}")
     return POOLS[name]
@@ -63,15 +63,15 @@ def make_norm(
     momentum: float = 0.9,
     groups: int = 32,
 ) -> Callable[..., nn.Module]:
-    """A constructor of normalization layers, with training or evaluation already bound.
+    """Returns a constructor of normalization layers with train or eval mode bound.
 
     Args:
       name: `batch` (Ioffe & Szegedy 2015), `layer` (Ba et al. 2016, over the channels at each
         position, as ConvNeXt has it), `group` (Wu & He 2018) or `none`.
       train: batch norm uses the batch's statistics and updates its running ones.
-      dtype: type of the result; statistics are computed in float32 whatever it is.
+      dtype: dtype of the output; statistics are always computed in float32.
       epsilon: added to the variance.
-      momentum: share of the old running statistics that an update keeps (1 minus PyTorch's).
+      momentum: weight of the old running statistics in an update (1 minus PyTorch's).
       groups: for `group`; layers with a width that it does not divide use the nearest smaller
         divisor.
     """

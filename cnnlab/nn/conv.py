@@ -1,4 +1,4 @@
-"""The convolution layer of all architectures: flax's, in a form that suits the shapes on CPU."""
+"""The convolution layer of all architectures: flax's, with faster forms on CPU."""
 
 import functools
 from collections.abc import Sequence
@@ -9,9 +9,9 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from cnnlab.nn.banded import banded_conv
-from cnnlab.nn.forms import matrix_forms
-from cnnlab.nn.grouped import block_conv, depthwise_conv
+from cnnlab.nn.cpu_kernels.banded import banded_conv
+from cnnlab.nn.cpu_kernels.grouped import block_conv, depthwise_conv
+from cnnlab.nn.cpu_kernels.switch import cpu_kernels_enabled
 
 # Of so few input channels the banded form is faster on CPU, forward and backward together: 28 ms
 # against 5 for LeNet's first layer, 14 against 9 for its second (benchmarks/README.md).
@@ -30,14 +30,14 @@ def conv_general_dilated(
     precision: Any = None,
     **options: Any,
 ) -> jax.Array:
-    """Does what `jax.lax.conv_general_dilated` does; see there for the arguments.
+    """Equals `jax.lax.conv_general_dilated` and takes its arguments.
 
-    On CPU, 2-D convolutions are computed in other forms where these are faster (`cnnlab.nn.forms`;
-    benchmarks/README.md has the times): of at most eight input channels as one matrix product
-    (`cnnlab.nn.banded`), 1x1 as the matrix product that they are, and in groups as sums of shifted
-    images or in dense blocks (`cnnlab.nn.grouped`). All of them are made of plain operations, so
-    every kind of derivative and `vmap` work. Other convolutions are lax's own, and so are all on
-    other platforms.
+    On CPU, 2-D convolutions are computed in other forms where those are faster
+    (`cnnlab.nn.cpu_kernels.switch`; times in benchmarks/README.md): with at most eight input
+    channels as one matrix product (`cnnlab.nn.cpu_kernels.banded`), 1x1 as a plain matrix product,
+    and grouped ones as sums of shifted images or in dense blocks
+    (`cnnlab.nn.cpu_kernels.grouped`). They consist of plain operations, so all derivatives and
+    `vmap` work. All other convolutions, and all other platforms, use lax's own.
     """
     plain = functools.partial(
         lax.conv_general_dilated,
@@ -50,7 +50,7 @@ def conv_general_dilated(
         **options,
     )
     groups, channels = feature_group_count, lhs.shape[-1]
-    if options or not matrix_forms() or not _is_nhwc(lhs, dimension_numbers, lhs_dilation):
+    if options or not cpu_kernels_enabled() or not _is_nhwc(lhs, dimension_numbers, lhs_dilation):
         return plain(lhs, rhs, feature_group_count=groups)
     if 1 < groups < channels:
         conv = functools.partial(conv_general_dilated, **plain.keywords)

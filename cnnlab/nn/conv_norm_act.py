@@ -1,6 +1,6 @@
 """Convolution, normalization and activation: the unit that most architectures repeat."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import flax.linen as nn
 import jax
@@ -13,26 +13,26 @@ he_init = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
 
 
 class ConvNormAct(nn.Module):
-    """A convolution, its norm and its activation.
+    """Convolution, normalization and activation.
 
     Attributes:
       features: channels of the output.
-      kernel: height and width of the kernel, and its depth where the map has one.
-      stride: on both axes.
-      padding: pixels on each side, or `SAME`; None keeps the size at stride 1.
-      dilation: distance of the kernel's values (atrous convolution).
-      groups: groups of channels; `features` for a depthwise convolution.
-      norm: builds a normalization layer, see `cnnlab.nn.choices.make_norm`.
-      activation: a function, or None for none.
+      kernel: size of the kernel on each axis of the map, or one for all.
+      stride: distance of neighbouring outputs, the same on all axes.
+      padding: pixels on each side, pairs for each axis, or `SAME`; None keeps the size at stride 1.
+      dilation: distance of the kernel's weights in pixels (atrous convolution).
+      groups: number of channel groups; `features` for a depthwise convolution.
+      norm: builds a normalization layer, e.g. from `cnnlab.nn.choices.make_norm`.
+      activation: elementwise function; None applies none.
       use_bias: None gives the convolution a bias only where no norm follows.
       norm_place: `before` or `after` the activation. Ioffe & Szegedy 2015, arXiv:1502.03167, sec.
         3.2, put it before; Mishkin et al. 2016, arXiv:1606.02228, sec. 3.4, measured both.
     """
 
     features: int
-    kernel: int = 3
+    kernel: int | Sequence[int] = 3
     stride: int = 1
-    padding: int | str | None = None
+    padding: int | str | Sequence[tuple[int, int]] | None = None
     dilation: int = 1
     groups: int = 1
     norm: Callable[..., nn.Module] = Identity
@@ -47,11 +47,16 @@ class ConvNormAct(nn.Module):
 
         Volumes [batch, depth, height, width, c] are convolved on all three axes.
         """
+        kernel = self.kernel
+        kernel = (kernel,) * (x.ndim - 2) if isinstance(kernel, int) else tuple(kernel)
+        padding = self.padding
+        if padding is None:
+            padding = [(self.dilation * (size // 2),) * 2 for size in kernel]
         x = Conv(
             self.features,
-            (self.kernel,) * (x.ndim - 2),
+            kernel,
             self.stride,
-            padding=self.dilation * (self.kernel // 2) if self.padding is None else self.padding,
+            padding=padding,
             kernel_dilation=self.dilation,
             feature_group_count=self.groups,
             use_bias=self.norm is Identity if self.use_bias is None else self.use_bias,

@@ -1,4 +1,4 @@
-"""Transposed convolution: every input position lays its kernel down, scaled, and they add up.
+"""Transposed convolution: each input position adds its scaled kernel to the output.
 
 Dumoulin & Visin 2016, arXiv:1603.07285, chapter 4; d2l.ai, sec. 14.10. It is the transpose of the
 matrix of a convolution with the same kernel, stride and padding, and PyTorch's `ConvTranspose2d`.
@@ -14,7 +14,7 @@ import numpy as np
 from jax import lax
 
 from cnnlab.nn.conv import conv_general_dilated
-from cnnlab.nn.forms import matrix_forms
+from cnnlab.nn.cpu_kernels.switch import cpu_kernels_enabled
 
 
 def conv_transpose(
@@ -25,14 +25,14 @@ def conv_transpose(
     Args:
       x: [batch, height, width, in], or with any other number of spatial axes.
       kernel: [kernel, kernel, in, out].
-      stride: distance at which neighbours lay their kernels.
+      stride: distance in the output between the kernels of neighbouring inputs.
       padding: positions cut off on each side of the result.
-      output_padding: positions that the last side keeps of what was cut off there.
+      output_padding: positions on the last side that are kept although `padding` cuts them off.
 
     Returns:
       [batch, (height - 1) * stride + kernel - 2 * padding + output_padding, ..., out].
     """
-    if stride > 1 and matrix_forms():
+    if stride > 1 and cpu_kernels_enabled():
         return _by_blocks(x, kernel, stride, padding, output_padding)
     spatial = tuple(range(x.ndim - 2))
     flipped = jnp.flip(kernel, spatial)
@@ -91,15 +91,15 @@ def _layout(axes: int) -> tuple[str, str, str]:
 
 
 def bilinear_init(key: jax.Array, shape: Sequence[int], dtype: Any = jnp.float32) -> jax.Array:
-    """A kernel that makes a transposed convolution interpolate, channel by channel.
+    """Kernel with which a transposed convolution interpolates each channel bilinearly.
 
-    With a kernel of 2 s - s % 2, a stride of s and a padding of (s - s % 2) / 2 the map is enlarged
-    s times (Long et al. 2015, arXiv:1411.4038, sec. 3.3).
+    With kernel size 2 s - s % 2, stride s and padding (s - s % 2) / 2 the map is enlarged s
+    times (Long et al. 2015, arXiv:1411.4038, sec. 3.3).
 
     Args:
-      key: unused: there is nothing random.
+      key: unused; the kernel is not random.
       shape: [kernel, kernel, in, out]; channel i goes to channel i.
-      dtype: of the kernel.
+      dtype: dtype of the kernel.
     """
     del key
     weights = np.ones(())
@@ -111,16 +111,16 @@ def bilinear_init(key: jax.Array, shape: Sequence[int], dtype: Any = jnp.float32
 
 
 class ConvTranspose(nn.Module):
-    """`conv_transpose` with a kernel and a bias that are learned.
+    """Transposed convolution with a trainable kernel and bias.
 
     Attributes:
-      features: channels of the result.
-      kernel: extent of the kernel on each axis.
-      stride: on each axis.
+      features: channels of the output.
+      kernel: size of the kernel, the same on each axis.
+      stride: factor by which each axis grows.
       padding: positions cut off on each side of the result.
       output_padding: positions added again on the last side.
       use_bias: whether a bias is added.
-      kernel_init: e.g. `bilinear_init`.
+      kernel_init: initializer of the kernel, e.g. `bilinear_init`.
     """
 
     features: int

@@ -15,9 +15,9 @@ class DoubleConv(nn.Module):
 
     Attributes:
       features: channels of the output.
-      mid_features: channels between the two; None takes `features`.
-      norm: builds a normalization layer, see `cnnlab.nn.choices.make_norm`.
-      activation: a function.
+      mid_features: channels between the two convolutions; None uses `features`.
+      norm: builds a normalization layer, e.g. from `cnnlab.nn.choices.make_norm`.
+      activation: elementwise function.
       padding: pixels on each side; None keeps the size, 0 is the original U-Net's.
       use_bias: None gives the convolutions a bias only where no norm follows.
     """

@@ -6,15 +6,15 @@ import jax.numpy as jnp
 
 
 class DropBlock(nn.Module):
-    """Sets square blocks of a map to zero while training, and scales what is left (algorithm 1).
+    """Sets square blocks of a map to zero while training, and scales the rest (algorithm 1).
 
     Each channel has blocks of its own. Deviations: the scale is taken over each example, not over
     the batch, so that no example depends on another; blocks are no larger than the map.
 
     Attributes:
-      rate: share of positions to drop, about: blocks may overlap.
+      rate: approximate share of positions to drop, in [0, 1); blocks may overlap.
       block_size: height and width of a block.
-      deterministic: returns the input as it is.
+      deterministic: whether to return the input unchanged.
     """
 
     rate: float

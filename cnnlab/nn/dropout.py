@@ -1,14 +1,39 @@
-"""Dropout whose rate may be traced, so that networks of several rates are one compiled program."""
+"""Dropout whose rate can be traced, so that one compiled program serves several rates."""
+
+import contextlib
+import contextvars
+from collections.abc import Iterator
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from cnnlab.tracing import is_traced
+
+class DropoutRate(float):
+    """A rate that comes from a network's option `dropout_rate`.
+
+    Inside the context `dropout_rate`, layers with this rate use the context's value; layers with
+    a plain number keep theirs.
+    """
+
+
+_given: contextvars.ContextVar[jax.Array | float | None] = contextvars.ContextVar(
+    "dropout_rate", default=None
+)
+
+
+@contextlib.contextmanager
+def dropout_rate(rate: jax.Array | float | None) -> Iterator[None]:
+    """Context that replaces the value of each `DropoutRate`; None changes nothing."""
+    token = _given.set(rate)
+    try:
+        yield
+    finally:
+        _given.reset(token)
 
 
 class Dropout(nn.Dropout):
-    """Does what `flax.linen.Dropout` does, with the same draws; `rate` may be traced."""
+    """`flax.linen.Dropout`, with the same random draws, that also accepts a `DropoutRate`."""
 
     @nn.compact
     def __call__(
@@ -17,11 +42,12 @@ class Dropout(nn.Dropout):
         deterministic: bool | None = None,
         rng: jax.Array | None = None,
     ) -> jax.Array:
-        if not is_traced(self.rate):
+        rate = _given.get()
+        if rate is None or not isinstance(self.rate, DropoutRate):
             return super().__call__(inputs, deterministic, rng)
         if nn.merge_param("deterministic", self.deterministic, deterministic):
             return inputs
-        keep = 1.0 - self.rate
+        keep = 1.0 - rate
         rng = self.make_rng(self.rng_collection) if rng is None else rng
         shape = list(inputs.shape)
         for dim in self.broadcast_dims:

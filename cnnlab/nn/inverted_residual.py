@@ -1,10 +1,10 @@
-"""The inverted residual block of MobileNetV2, MobileNetV3 and EfficientNet, and what goes with it.
+"""The inverted residual block of MobileNetV2, MobileNetV3 and EfficientNet.
 
 Sandler et al. 2018, arXiv:1801.04381, sec. 3.3; with squeeze-and-excitation as in Howard et al.
-2019, arXiv:1905.02244, fig. 4.
+2019, arXiv:1905.02244, fig. 4; its fused form as in Tan & Le 2021, arXiv:2104.00298, fig. 2.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 import flax.linen as nn
@@ -12,26 +12,26 @@ import jax
 import jax.numpy as jnp
 
 from cnnlab.nn.choices import Activation, Identity
-from cnnlab.nn.dropout import Dropout
 from cnnlab.nn.squeeze_excite import SqueezeExcite
 
 
 class InvertedResidual(nn.Module):
-    """1x1 convolution to more channels, depthwise convolution, 1x1 convolution to fewer.
+    """1x1 convolution that expands the channels, depthwise convolution, 1x1 projection.
 
-    The first is left out where it would keep the width. The input is added where the shapes agree.
+    The first is omitted if it would not change the width. The input is added if shapes agree.
 
     Attributes:
       features: channels of the output.
       expanded: channels in between.
       conv: builds a convolution with its norm and activation, as `cnnlab.nn.conv_norm_act`'s.
       kernel: height and width of the depthwise kernel.
-      stride: of the depthwise convolution.
-      squeezed: width between the layers of the squeeze-and-excitation; 0 leaves it out.
-      squeeze_activation: between them.
-      gate: after them.
+      stride: stride of the depthwise convolution.
+      squeezed: width between the squeeze-and-excitation's layers; 0 omits it.
+      squeeze_activation: activation between those layers.
+      gate: activation after them, which maps to [0, 1].
       dropout: builds the dropout of the branch, e.g. `stochastic_depth`.
-      residual: whether the input is added; no block that dilates in place of a stride does it.
+      residual: whether the input may be added; False where dilation replaces a stride.
+      padding: padding of the depthwise convolution; None leaves it to `conv`.
     """
 
     features: int
@@ -45,6 +45,7 @@ class InvertedResidual(nn.Module):
     dropout: Callable[[], nn.Module] = Identity
     dtype: jnp.dtype = jnp.float32
     residual: bool = True
+    padding: Sequence[tuple[int, int]] | None = None
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -52,7 +53,8 @@ class InvertedResidual(nn.Module):
         y = x
         if self.expanded != x.shape[-1]:
             y = self.conv(self.expanded, 1, name="expand")(y)
-        y = self.conv(
+        depthwise = self.conv if self.padding is None else partial(self.conv, padding=self.padding)
+        y = depthwise(
             self.expanded, self.kernel, self.stride, groups=self.expanded, name="depthwise"
         )(y)
         if self.squeezed:
@@ -69,6 +71,38 @@ class InvertedResidual(nn.Module):
         return y
 
 
+class FusedInvertedResidual(nn.Module):
+    """One dense convolution replaces the expansion and the depthwise one; then a 1x1 projection.
+
+    If the width is not expanded, the dense convolution is all. The input is added if shapes agree.
+
+    Attributes:
+      features: channels of the output.
+      expanded: channels in between.
+      conv: builds a convolution with its norm and activation, as `cnnlab.nn.conv_norm_act`'s.
+      kernel: height and width of the dense kernel.
+      stride: stride of the dense convolution.
+      dropout: builds the dropout of the branch, e.g. `stochastic_depth`.
+    """
+
+    features: int
+    expanded: int
+    conv: Callable[..., nn.Module]
+    kernel: int = 3
+    stride: int = 1
+    dropout: Callable[[], nn.Module] = Identity
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Maps [batch, height, width, c] to [batch, height / stride, width / stride, features]."""
+        if self.expanded == x.shape[-1]:
+            y = self.conv(self.features, self.kernel, self.stride, name="conv")(x)
+        else:
+            y = self.conv(self.expanded, self.kernel, self.stride, name="expand")(x)
+            y = self.conv(self.features, 1, activation=None, name="project")(y)
+        return x + self.dropout()(y) if x.shape == y.shape else y
+
+
 def round_channels(channels: float, divisor: int = 8) -> int:
     """The multiple of `divisor` nearest to `channels`, not more than a tenth below it.
 
@@ -78,25 +112,8 @@ def round_channels(channels: float, divisor: int = 8) -> int:
     return rounded + divisor if rounded < 0.9 * channels else rounded
 
 
-def stochastic_depth(
-    rate: float, *, block: int, blocks: int, train: bool
-) -> Callable[[], nn.Module]:
-    """Builds a dropout of whole branches (Huang et al. 2016, arXiv:1603.09382).
-
-    Args:
-      rate: share of examples that lose a branch after the last block.
-      block: number of this block, from 0; its share is `rate * block / blocks`, as in the published
-        code of EfficientNet.
-      blocks: how many there are.
-      train: otherwise nothing is dropped.
-    """
-    return partial(
-        Dropout, rate * block / blocks, broadcast_dims=(1, 2, 3), deterministic=not train
-    )
-
-
 def level_strides(stem: int, block_strides: Iterable[int]) -> tuple[int, ...]:
-    """Strides of the last map of each resolution, and once more the last for a closing 1x1 layer.
+    """Strides of the last map of each resolution; the last is repeated for a final 1x1 layer.
 
     >>> level_strides(2, [1, 2, 1, 2])
     (2, 4, 8, 8)

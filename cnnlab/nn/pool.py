@@ -1,4 +1,4 @@
-"""Pooling with flax.linen's arguments, in a form that suits CPUs where there is one."""
+"""Pooling with flax.linen's arguments, with faster forms on CPU."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cnnlab.nn.forms import matrix_forms
+from cnnlab.nn.cpu_kernels.switch import cpu_kernels_enabled
 
 avg_pool = nn.avg_pool
 
@@ -18,22 +18,22 @@ def max_pool(
     strides: Sequence[int] | None = None,
     padding: str | Sequence[tuple[int, int]] = "VALID",
 ) -> jax.Array:
-    """Largest value of each window, as `flax.linen.max_pool`.
+    """Maximum of each window, as `flax.linen.max_pool`.
 
-    On CPU, unpadded windows that do not overlap become axes of their own, over which the maximum
-    is taken: a training step of LeNet with ReLU on 256 images then takes 15 ms, with the gradient
-    of XLA's windowed maximum 38 ms. Where several values of a window are the largest, this shares
-    the gradient among them, XLA's gives it to the first; both are subgradients.
+    On CPU, unpadded windows that do not overlap are reshaped into axes and reduced: a training step
+    of LeNet with ReLU on 256 images then takes 15 ms, compared with 38 ms for XLA's windowed
+    maximum. If several values of a window are largest, the gradient is shared among them, where
+    XLA gives it to the first; both are subgradients.
 
     Args:
       inputs: [batch, height, width, channels].
       window_shape: height and width of a window.
-      strides: distance of windows; None means 1.
+      strides: distance between windows; None means 1.
       padding: `VALID`, `SAME`, or pairs for height and width.
     """
     window = tuple(window_shape)
     apart = strides is not None and tuple(strides) == window and padding == "VALID"
-    if not (apart and inputs.ndim == 4 and matrix_forms()):
+    if not (apart and inputs.ndim == 4 and cpu_kernels_enabled()):
         # By keyword: jax2onnx replaces flax's function by one that takes no others.
         return nn.max_pool(inputs, window_shape=window, strides=strides, padding=padding)
     batch, height, width, channels = inputs.shape
@@ -44,12 +44,12 @@ def max_pool(
 
 
 def max_pool_ceil(inputs: jax.Array, window: int, stride: int) -> jax.Array:
-    """Max pooling that keeps a last window which hangs over the edge (`ceil_mode` of PyTorch).
+    """Max pooling that keeps a last window reaching over the edge (`ceil_mode` of PyTorch).
 
     Args:
       inputs: [batch, height, width, channels].
       window: height and width of a window.
-      stride: distance of windows.
+      stride: distance between windows.
     """
     overhang = [(0, -(extent - window) % stride) for extent in inputs.shape[1:3]]
     return nn.max_pool(
@@ -58,10 +58,10 @@ def max_pool_ceil(inputs: jax.Array, window: int, stride: int) -> jax.Array:
 
 
 def adaptive_avg_pool(inputs: jax.Array, size: int) -> jax.Array:
-    """Averages to `size` x `size` positions, whatever the extent.
+    """Averages a map of any size to a given height and width.
 
     Position i is the mean of rows floor(i * height / size) to ceil((i + 1) * height / size), and of
-    columns alike, as in PyTorch's `AdaptiveAvgPool2d`; on smaller maps, positions repeat.
+    columns likewise, as in PyTorch's `AdaptiveAvgPool2d`; on smaller maps, positions repeat.
 
     Args:
       inputs: [batch, height, width, channels].

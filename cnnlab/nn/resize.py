@@ -1,4 +1,4 @@
-"""Resizing of feature maps, with PyTorch's positions of samples, on which equal logits hang."""
+"""Resizing of feature maps at PyTorch's sample positions, which equal logits depend on."""
 
 from collections.abc import Sequence
 
@@ -8,12 +8,13 @@ import numpy as np
 
 
 def resize_bilinear(x: jax.Array, size: Sequence[int], *, align_corners: bool = False) -> jax.Array:
-    """Interpolates between the four nearest values; smaller sizes are sampled, not averaged.
+    """Bilinear interpolation; smaller sizes are sampled, without antialiasing.
 
     Args:
       x: [batch, height, width, channels], or with any other number of spatial axes.
-      size: new height and width, or of all those axes.
-      align_corners: the corners of the two maps have one center, and not one edge; of images only.
+      size: new height and width, or new sizes of all spatial axes.
+      align_corners: whether the centers of the corner pixels coincide, instead of their outer
+        edges; for two spatial axes only.
     """
     if x.shape[1:-1] == tuple(size):
         return x
@@ -39,7 +40,7 @@ def _aligned(old: int, new: int) -> np.ndarray:
 
 
 def resize_nearest(x: jax.Array, size: Sequence[int]) -> jax.Array:
-    """Position i of the new map takes floor(i * old / new) of the old one.
+    """Nearest-neighbour resizing: position i takes the value at floor(i * old / new).
 
     Args:
       x: [batch, height, width, channels].

@@ -11,7 +11,7 @@ _REDUCTION = 16
 
 
 class SpatialChannelSqueezeExcite(nn.Module):
-    """Sum of the map scaled by a gate for each channel, and by one for each position.
+    """Sum of the map scaled by a gate per channel and the map scaled by a gate per position.
 
     Deviation: a sixteenth of the channels between the channel gate's layers, where the paper has
     half, as in segmentation_models_pytorch.

@@ -10,12 +10,12 @@ from cnnlab.nn.conv_norm_act import he_init
 
 
 class SqueezeExcite(nn.Module):
-    """Scales each channel by a gate computed from the mean of all channels.
+    """Scales each channel by a gate computed from the spatial means of all channels.
 
     Attributes:
       hidden: width between the two layers.
-      activation: after the first.
-      gate: after the second; maps to [0, 1].
+      activation: activation after the first layer.
+      gate: activation after the second layer; maps to [0, 1].
       use_bias: whether the layers have biases.
     """
 

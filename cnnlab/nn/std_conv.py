@@ -14,10 +14,10 @@ _EPSILON = 1e-5
 
 
 def standardize_kernel(kernel: jax.Array) -> jax.Array:
-    """Gives the kernel of each output mean 0 and variance 1 over all its inputs.
+    """Standardizes the kernel of each output channel to mean 0 and variance 1.
 
     Args:
-      kernel: [height, width, in, out]; moments are computed in float32 whatever its type.
+      kernel: [height, width, in, out]; moments are always computed in float32.
     """
     weights = kernel.astype(jnp.float32)
     axes = tuple(range(kernel.ndim - 1))
@@ -31,6 +31,6 @@ def _standardized(lhs: jax.Array, rhs: jax.Array, *args: Any, **options: Any) ->
 
 
 class StdConv(Conv):
-    """`Conv` whose kernel is standardized at each use."""
+    """`Conv` that standardizes its kernel at each application."""
 
     conv_general_dilated: Any = _standardized

@@ -1,4 +1,4 @@
-"""The arguments with which other libraries make a network, from our options and back."""
+"""Translates our options to other libraries' arguments and back."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from typing import Any
 from cnnlab.errors import UserError
 from cnnlab.models import model_options, model_task
 from cnnlab.pretrained.options import differing_options
-from cnnlab.pretrained.peer import Peer
+from cnnlab.pretrained.peer import ReferenceModel
 from cnnlab.pretrained.peers import find_peer
 
 # Arguments of segmentation_models_pytorch that say nothing of the function, or that are known from
@@ -23,6 +23,7 @@ _UNREAD = frozenset(
         "decoder_dropout",
         "decoder_aspp_dropout",
         "psp_dropout",
+        "num_classes",
     }
 )
 # Others, and the values with which a network is one of ours.
@@ -39,12 +40,22 @@ _WANTED_OF = {
     "fpn": {"upsampling": (4,)},
     "pspnet": {"encoder_depth": (3,), "upsampling": (8,)},
     "deeplabv3": {"decoder_aspp_separable": (False,), "upsampling": (None, 8, 16)},
+    "pan": {"upsampling": (4,), "decoder_interpolation": ("bilinear",)},
+    "upernet": {"upsampling": (4,)},
+    "dpt": {
+        "encoder_depth": (4,),
+        "encoder_output_indices": (None,),
+        "decoder_readout": ("cat",),
+    },
+    "segformer": {"upsampling": (4,)},
     "deeplabv3plus": {"decoder_aspp_separable": (True,), "upsampling": (4,)},
 }
 
 
-def misfits(peer: Peer, name: str, options: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """Options, with the value needed, that make a network of ours another than `peer` can be."""
+def misfits(
+    peer: ReferenceModel, name: str, options: Mapping[str, Any]
+) -> dict[str, tuple[Any, Any]]:
+    """Options that `peer` has no equal for, with the value that it needs."""
     differing = differing_options(name, options, peer.options)
     allowed = {o: a.values for o, a in peer.arguments.items()}
     return {
@@ -54,8 +65,8 @@ def misfits(peer: Peer, name: str, options: Mapping[str, Any]) -> dict[str, tupl
     }
 
 
-def arguments_of(peer: Peer, name: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments, beside those of every network there, that make `peer` this network."""
+def arguments_of(peer: ReferenceModel, name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the arguments, besides the usual ones, that make `peer` equal to this network."""
     defaults = model_options(name)
     values = {**defaults, **options}
     return {
@@ -65,8 +76,10 @@ def arguments_of(peer: Peer, name: str, options: Mapping[str, Any]) -> dict[str,
     }
 
 
-def call_of(peer: Peer, arguments: Mapping[str, Any], *, num_classes: int, channels: int) -> str:
-    """The Python expression that makes a network there."""
+def call_of(
+    peer: ReferenceModel, arguments: Mapping[str, Any], *, num_classes: int, channels: int
+) -> str:
+    """Returns the Python expression that creates the network in the other library."""
     segments = model_task(peer.architecture) == "segmentation"
     if peer.library == "smp":
         architecture, _, encoder = peer.name.partition("-")
@@ -86,25 +99,55 @@ def call_of(peer: Peer, arguments: Mapping[str, Any], *, num_classes: int, chann
     elif channels != 3:
         comment = f"  # its first convolution replaced by one of {channels} channels"
     rest = [f"{name}={value!r}" for name, value in arguments.items()]
+    if peer.architecture == "dpt":
+        rest.append("num_classes=0")  # its encoder has no classifier then, as none is saved
     return f"{function}({', '.join([*first, *rest])}){comment}"
 
 
-def with_arguments(peer: Peer, arguments: Mapping[str, Any]) -> Peer:
-    """`peer` with the options of ours that it has where it is made with these arguments."""
+def with_arguments(peer: ReferenceModel, arguments: Mapping[str, Any]) -> ReferenceModel:
+    """Returns `peer` with the options of ours that correspond to these arguments.
+
+    Raises:
+      UserError: a value of another type than the option's.
+    """
     names = {argument.name: option for option, argument in peer.arguments.items()}
-    ours = {names[name]: _ours(value) for name, value in arguments.items() if name in names}
+    defaults = model_options(peer.architecture)
+    ours = {}
+    for name, value in arguments.items():
+        if name in names:
+            default = defaults[names[name]]
+            if not _is_like(default, value):
+                raise UserError(
+                    f"{peer} takes {name} as a value like {default!r}, and the file has {value!r}."
+                )
+            ours[names[name]] = _ours(value)
     return dataclasses.replace(peer, options={**peer.options, **ours})
 
 
-def smp_peer(config: Mapping[str, Any], origin: str) -> Peer:
-    """The network that segmentation_models_pytorch describes in the `config.json` of a folder.
+def _is_like(default: Any, value: Any) -> bool:
+    """Whether a value from a file can stand in the place of an option's default."""
+    if isinstance(default, (list, tuple)):
+        return isinstance(value, list) and all(map(_is_size, value))
+    if isinstance(default, bool):
+        return isinstance(value, bool)
+    if isinstance(default, int):
+        return _is_size(value)
+    return value is None or isinstance(value, str)
+
+
+def _is_size(value: Any) -> bool:
+    return type(value) is int and value > 0
+
+
+def smp_peer(config: Mapping[str, Any], origin: str) -> ReferenceModel:
+    """Returns the network that segmentation_models_pytorch describes in a folder's `config.json`.
 
     Args:
-      config: its content.
+      config: content of the file.
       origin: the folder, for messages.
 
     Raises:
-      UserError: a network that is none of ours.
+      UserError: no network of ours equals it.
     """
     architecture = str(config.get("_model_class")).lower()
     peer = find_peer("smp", f"{architecture}-{config.get('encoder_name')}")
@@ -122,14 +165,14 @@ def smp_peer(config: Mapping[str, Any], origin: str) -> Peer:
 
 
 def _theirs(value: Any) -> Any:
-    """The value that another library has for one of ours."""
+    """Another library's value for one of ours."""
     if isinstance(value, (list, tuple)):
         return list(value)
     return None if value == "none" else value
 
 
 def _ours(value: Any) -> Any:
-    """The inverse of `_theirs`."""
+    """Inverse of `_theirs`."""
     if isinstance(value, list):
         return tuple(value)
     return "none" if value is None else value

@@ -1,22 +1,26 @@
-"""Between a state dict of PyTorch tensors, as numpy arrays, and the variables of a network of ours.
+"""Converts between state dicts of PyTorch tensors, as numpy arrays, and variables of our networks.
 
 Convolution kernels are [out, in, height, width] there and [height, width, in, out] here, those of
 transposed convolutions [in, out, height, width] and [height, width, in, out] (neither is flipped),
-weights of dense layers [out, in] and [in, out]. The first dense layer after a map sees it flattened
+weights of dense layers [out, in] and [in, out]. The first dense layer after a map gets it flattened
 as channels, height, width there and as height, width, channels here.
 """
 
 import dataclasses
+import math
+import re
 from collections.abc import Iterable, Mapping
-from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
+from cnnlab.arrays import PyTree
 from cnnlab.errors import UserError
-from cnnlab.pretrained.names.rules import Naming, Place
+from cnnlab.nn.attention.position_embedding import resize_embedding
+from cnnlab.pretrained.key_maps.rules import KeyMap, TensorSpec
+from cnnlab.visible import visible
 
-PyTree = Any
 Path = tuple[str, ...]
 Shape = tuple[int, ...]
 
@@ -24,27 +28,29 @@ _LEAVES = {"kernel": "weight", "scale": "weight", "bias": "bias", "mean": "runni
            "var": "running_var"}  # fmt: skip
 # A counter that PyTorch keeps beside batch statistics, and that nothing here or there reads.
 COUNTER = "num_batches_tracked"
+# That, and what profilers leave in a network (thop).
+_IGNORED = re.compile(rf"(.*\.)?({COUNTER}|total_ops|total_params)")
 
 
 @dataclasses.dataclass(frozen=True)
 class Tensor:
-    """One array of a network, and how it is stored elsewhere.
+    """An array of a network, and how another library stores it.
 
     Attributes:
-      path: in our variables, e.g. `("params", "head", "logits", "kernel")`.
-      shape: in our variables.
-      key: in the other state dict.
-      place: of its layer; None where the array is stored as it is.
+      path: path in our variables, e.g. `("params", "head", "logits", "kernel")`.
+      shape: shape in our variables.
+      key: key in the other state dict.
+      place: specification of its layer; None if the array is stored unchanged.
     """
 
     path: Path
     shape: Shape
     key: str
-    place: Place | None
+    place: TensorSpec | None
 
     @property
     def stored_shape(self) -> Shape:
-        """In the other state dict."""
+        """Shape in the other state dict."""
         if self.place is None:
             return self.shape
         if self.path[-1] == "layer_scale":
@@ -61,11 +67,11 @@ class Tensor:
 
     @property
     def _stored_axes(self) -> tuple[int, ...]:
-        """For each axis of a stored kernel, which of ours it is."""
+        """Our axis for each axis of a stored kernel."""
         return (2, 3, 0, 1) if self.place.transposed else (3, 2, 0, 1)
 
     def load(self, stored: np.ndarray) -> np.ndarray:
-        """Maps the stored array, of as many axes as `stored_shape`, to ours."""
+        """Converts the stored array, with the axes of `stored_shape`, to ours."""
         if self.place is None or self.path[-1] not in ("kernel", "layer_scale"):
             return stored
         if self.path[-1] == "layer_scale":
@@ -78,7 +84,7 @@ class Tensor:
         return maps.transpose(2, 3, 1, 0).reshape(-1, len(stored))
 
     def store(self, array: np.ndarray) -> np.ndarray:
-        """The inverse of `load`."""
+        """Inverse of `load`."""
         if self.place is None or self.path[-1] not in ("kernel", "layer_scale"):
             return array
         if len(array.shape) == 4:
@@ -90,70 +96,81 @@ class Tensor:
 
 
 def own_tensors(shapes: PyTree) -> list[Tensor]:
-    """The arrays of variables (or of their shapes) under our own names."""
+    """Returns the arrays of variables, or their shapes, under our own names."""
     flat = flatten_dict(shapes)
     return [Tensor(path, tuple(leaf.shape), "/".join(path), None) for path, leaf in flat.items()]
 
 
-def named_tensors(shapes: PyTree, naming: Naming) -> list[Tensor]:
-    """The same under another library's names; arrays that it has none for are left out."""
+def named_tensors(shapes: PyTree, naming: KeyMap) -> list[Tensor]:
+    """Returns the same under another library's names, without arrays that it does not have."""
     flat = flatten_dict(shapes)
     places = naming(sorted({"/".join(path[1:-1]) for path in flat}))
     tensors = []
     for path, leaf in flat.items():
         place = places.get("/".join(path[1:-1]))
         if place is not None:
-            name = place.layer_scale[0] if path[-1] == "layer_scale" else _LEAVES[path[-1]]
-            tensors.append(Tensor(path, tuple(leaf.shape), f"{place.name}.{name}", place))
+            names = _LEAVES | {"layer_scale": place.layer_scale[0]} | dict(place.leaves)
+            tensors.append(Tensor(path, tuple(leaf.shape), place.key(names[path[-1]]), place))
     return tensors
 
 
 @dataclasses.dataclass(frozen=True)
-class Fit:
-    """What a file gives to a network.
+class LoadedWeights:
+    """Arrays that a file provides for a network.
 
     Attributes:
-      arrays: float32, by path in our variables.
-      new: paths that the file has nothing for, and that stay newly initialised.
+      arrays: float32 arrays by path in our variables.
+      new: paths that the file lacks, which stay newly initialised.
       adapted: paths of kernels made for another number of image channels.
+      resized: paths of position embeddings interpolated for another number of patches.
     """
 
     arrays: Mapping[Path, np.ndarray]
     new: tuple[Path, ...]
     adapted: tuple[Path, ...]
+    resized: tuple[Path, ...] = ()
 
     def merge(self, initial: PyTree) -> PyTree:
-        """The variables of `initial` with these arrays in their places."""
+        """Returns the variables of `initial` with these arrays replaced."""
         flat = flatten_dict(initial)
         return unflatten_dict({path: self.arrays.get(path, leaf) for path, leaf in flat.items()})
 
 
-def fit(
+def match_weights(
     stored: Mapping[str, np.ndarray],
     tensors: Iterable[Tensor],
     *,
     what: str,
     optional: Iterable[str] = (),
-) -> Fit:
-    """Brings stored arrays into a network; says of every array where it came from.
+) -> LoadedWeights:
+    """Matches stored arrays with a network's; accounts for every array.
 
-    Three things may differ, as fine-tuning needs them: the logits' layers stay new where the number
-    of classes differs; the first convolution is adapted to the number of image channels (see
-    `adapt_channels`); the keys in `optional` may be missing on either side.
+    Four differences are permitted for fine-tuning: the logits' layers stay new if the number of
+    classes differs; `adapt_channels` adapts the first convolution to the number of image channels;
+    position embeddings are interpolated for another number of patches; the keys in `optional` may
+    be missing on either side.
 
     Args:
-      stored: arrays by their keys.
-      tensors: of the network, by their keys in `stored`.
-      what: the file and the names it is read with, for error messages.
-      optional: see above.
+      stored: arrays by key.
+      tensors: tensors of the network, by key in `stored`.
+      what: the file and the names with which it is read, for error messages.
+      optional: pattern of keys that may be missing.
 
     Raises:
-      UserError: arrays that are missing, that nothing here has a place for, or of other shapes.
+      UserError: arrays are missing, superfluous or of other shapes.
     """
     wanted = {tensor.key: tensor for tensor in tensors}
     optional = set(optional)
     missing = [key for key in wanted if key not in stored]
-    surplus = [key for key in stored if key not in wanted and not key.endswith(COUNTER)]
+    constants = constants_of(wanted.values())
+    surplus = [
+        key
+        for key in stored
+        if key not in wanted
+        and key not in constants
+        and stored[key].ndim  # counters, as of averaged weights
+        and not _IGNORED.fullmatch(key)
+    ]
     misfits = [
         key
         for key, tensor in wanted.items()
@@ -163,7 +180,10 @@ def fit(
     # Only one convolution sees the image: where more differ, it is the network that differs.
     stems = stems if len(stems) == 1 else []
     classes = [key for key in misfits if _differs_in_classes(wanted[key], stored[key].shape)]
-    wrong = [key for key in misfits if key not in stems and key not in classes]
+    grids = [key for key in misfits if _differs_in_grid(wanted[key], stored[key].shape)]
+    wrong = [key for key in misfits if key not in {*stems, *classes, *grids}]
+    kinds = {key: np.dtype(stored[key].dtype) for key in wanted if key in stored}
+    whole = [key for key, kind in kinds.items() if not jnp.issubdtype(kind, jnp.floating)]
     problems = [
         *_listed("missing", [key for key in missing if key not in optional]),
         *_listed("unexpected", [key for key in surplus if key not in optional]),
@@ -171,6 +191,7 @@ def fit(
             "of another shape",
             [f"{key} is {stored[key].shape}, not {wanted[key].stored_shape}" for key in wrong],
         ),
+        *_listed("of whole numbers", [f"{key} is {kinds[key]}" for key in whole]),
     ]
     if problems:
         raise UserError(f"{what} does not fit: {'; '.join(problems)}.")
@@ -178,21 +199,37 @@ def fit(
     for key, tensor in wanted.items():
         if key in stored and key not in classes:
             array = tensor.load(np.asarray(stored[key], np.float32))
-            arrays[tensor.path] = adapt_channels(array, tensor.shape[2]) if key in stems else array
+            if key in stems:
+                array = adapt_channels(array, tensor.shape[2])
+            elif key in grids:
+                side = math.isqrt(tensor.shape[1])
+                array = np.asarray(resize_embedding(jnp.asarray(array), (side, side)))
+            arrays[tensor.path] = array
+    infinite = [
+        key
+        for key, tensor in wanted.items()
+        if tensor.path in arrays and not np.isfinite(arrays[tensor.path]).all()
+    ]
+    if infinite:
+        raise UserError(
+            f"{what} has values that are not finite in {', '.join(infinite[:3])}: the training it "
+            "is from had diverged; take an earlier checkpoint."
+        )
     new = tuple(wanted[key].path for key in (*missing, *classes))
-    return Fit(arrays, new, tuple(wanted[key].path for key in stems))
+    adapted, resized = (tuple(wanted[key].path for key in keys) for keys in (stems, grids))
+    return LoadedWeights(arrays, new, adapted, resized)
 
 
 def adapt_channels(kernel: np.ndarray, channels: int) -> np.ndarray:
-    """A first convolution's kernel for images of another number of channels.
+    """Adapts the first convolution's kernel to another number of image channels.
 
-    One channel gets the sum over the old ones, so that gray images give what their copies in all
-    channels gave. More get the old ones over and over, scaled by old / new, so that the outputs
-    keep their size (as in timm).
+    For one channel, the old ones are summed, so that a gray image gives the same outputs as its
+    copies in all channels. For others, the old ones are repeated and scaled by old / new, so that
+    outputs keep their magnitude (as in timm).
 
     Args:
       kernel: [height, width, old channels, features].
-      channels: new ones.
+      channels: new number of channels.
     """
     old = kernel.shape[2]
     if channels == 1:
@@ -202,15 +239,41 @@ def adapt_channels(kernel: np.ndarray, channels: int) -> np.ndarray:
 
 
 def state_dict(variables: PyTree, tensors: Iterable[Tensor]) -> dict[str, np.ndarray]:
-    """The arrays of `variables` by their keys, with PyTorch's counters beside batch statistics."""
+    """Returns the arrays of `variables` by key, as in PyTorch's state dict.
+
+    This includes the counters of batch statistics and the constants of some layers.
+    """
     flat = flatten_dict(variables)
-    stored: dict[str, np.ndarray] = {}
+    tensors = list(tensors)
+    stored = constants_of(tensors)
     for tensor in tensors:
         array = np.asarray(flat[tensor.path], np.float32)
         stored[tensor.key] = np.ascontiguousarray(tensor.store(array))
         if tensor.path[-1] == "var":
             stored[f"{tensor.key.rpartition('.')[0]}.{COUNTER}"] = np.zeros((), np.int64)
     return stored
+
+
+def constants_of(tensors: Iterable[Tensor]) -> dict[str, np.ndarray]:
+    """Returns the constants that the other library stores with these tensors, by key."""
+    places = [tensor.place for tensor in tensors if tensor.place is not None]
+    return {place.key(name): array for place in places for name, array in place.constants.items()}
+
+
+def fits(tensor: Tensor, stored: Shape) -> bool:
+    """Whether a stored array fits this one, up to the differences that `match_weights` permits."""
+    return stored == tensor.stored_shape or any(
+        differs(tensor, stored)
+        for differs in (_differs_in_channels, _differs_in_classes, _differs_in_grid)
+    )
+
+
+def _differs_in_grid(tensor: Tensor, stored: Shape) -> bool:
+    """Whether these are position embeddings for another number of patches."""
+    if tensor.path[-1] != "position_embedding" or len(stored) != 3:
+        return False
+    square = math.isqrt(stored[1] - 1) ** 2 == stored[1] - 1
+    return square and (stored[0], stored[2]) == (tensor.shape[0], tensor.shape[2])
 
 
 def _differs_in_channels(tensor: Tensor, stored: Shape) -> bool:
@@ -225,7 +288,7 @@ def _differs_in_channels(tensor: Tensor, stored: Shape) -> bool:
 
 def _differs_in_classes(tensor: Tensor, stored: Shape) -> bool:
     rest = slice(0, -1) if tensor.place is None else slice(1, None)
-    return tensor.path[-2] == "logits" and stored[rest] == tensor.stored_shape[rest]
+    return tensor.path[-2].endswith("logits") and stored[rest] == tensor.stored_shape[rest]
 
 
 def _listed(what: str, keys: list[str], most: int = 3) -> list[str]:
@@ -233,4 +296,4 @@ def _listed(what: str, keys: list[str], most: int = 3) -> list[str]:
     if not keys:
         return []
     more = f" and {len(keys) - most} more" if len(keys) > most else ""
-    return [f"{what}: {', '.join(keys[:most])}{more}"]
+    return [f"{what}: {visible(', '.join(keys[:most]))}{more}"]

@@ -1,4 +1,4 @@
-"""The networks of other libraries that ours are equal to: names, options, weights on offer."""
+"""The reference models of classifiers: names, options, available weights."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -6,19 +6,23 @@ from typing import Any
 
 from cnnlab.errors import UserError, did_you_mean
 from cnnlab.models import list_models
-from cnnlab.pretrained.names import (
+from cnnlab.pretrained.key_maps import (
     alexnet,
     convnext,
     densenet,
     googlenet,
+    inception_v3,
     mobile,
     regnet,
     resnet,
+    shufflenet,
+    squeezenet,
+    transformers,
     vgg,
 )
-from cnnlab.pretrained.names.rules import Naming
+from cnnlab.pretrained.key_maps.rules import KeyMap
 from cnnlab.pretrained.options import encoder_name
-from cnnlab.pretrained.peer import Peer
+from cnnlab.pretrained.peer import Argument, ReferenceModel
 from cnnlab.pretrained.segmenter_peers import SEGMENTERS
 
 # `smp` is segmentation_models_pytorch, as its users import it.
@@ -28,21 +32,26 @@ _TF = {"padding": "SAME", "norm_epsilon": 1e-3}
 _TIMM_V3 = {"norm_epsilon": 1e-5}
 
 
-def _torchvision(naming: Naming, files: Mapping[str, Sequence[str]], **more: Any) -> list[Peer]:
+def _torchvision(
+    naming: KeyMap, files: Mapping[str, Sequence[str]], **more: Any
+) -> list[ReferenceModel]:
     more = {"namings": (naming,), **more}
-    return [Peer("torchvision", name, name, {}, weights=w, **more) for name, w in files.items()]
+    return [
+        ReferenceModel("torchvision", name, name, {}, weights=w, **more)
+        for name, w in files.items()
+    ]
 
 
-def _timm(naming: Naming, rows: Sequence[tuple]) -> list[Peer]:
-    """Rows: name there, our name, default tag ("" where there are no weights), options."""
+def _timm(naming: KeyMap, rows: Sequence[tuple], **more: Any) -> list[ReferenceModel]:
+    """Rows: name there, our name, default tag ("" if there are no weights), options."""
     peers = []
     for name, architecture, tag, *rest in rows:
         options, tags = rest[0] if rest else {}, (tag,) if tag else ()
-        peers.append(Peer("timm", name, architecture, options, (naming,), tags))
+        peers.append(ReferenceModel("timm", name, architecture, options, (naming,), tags, **more))
     return peers
 
 
-PEERS: tuple[Peer, ...] = (
+PEERS: tuple[ReferenceModel, ...] = (
     *_torchvision(alexnet.torchvision, {"alexnet": ("alexnet-owt-7be5be79",)}),
     *_torchvision(vgg.torchvision, {
         "vgg11": ("vgg11-8a719046",),
@@ -59,8 +68,15 @@ PEERS: tuple[Peer, ...] = (
         for norm in ("", "_bn") for depth in (11, 13, 16, 19)
     ]),
     *_torchvision(
-        googlenet.torchvision, {"googlenet": ("googlenet-1378be20",)}, optional=googlenet.OPTIONAL
+        googlenet.torchvision, {"googlenet": ("googlenet-1378be20",)}, optional=googlenet.OPTIONAL,
+        arguments={"aux": Argument("aux_logits")},
     ),
+    *_torchvision(
+        inception_v3.naming, {"inception_v3": ("inception_v3_google-0cc3c7bd",)},
+        optional=inception_v3.OPTIONAL, arguments={"aux": Argument("aux_logits")},
+    ),
+    *_timm(inception_v3.naming, [("inception_v3", "inception_v3", "tv_in1k", {"aux": False})],
+           optional=inception_v3.OPTIONAL),
     *_torchvision(resnet.v1, {
         "resnet18": ("resnet18-f37072fd",),
         "resnet34": ("resnet34-b627a593",),
@@ -111,13 +127,41 @@ PEERS: tuple[Peer, ...] = (
         ("densenet201", "densenet201", "tv_in1k"),
     ]),
     *_torchvision(regnet.torchvision, {
+        "regnet_x_400mf": ("regnet_x_400mf-adf1edd5", "regnet_x_400mf-62229a5f"),
+        "regnet_x_800mf": ("regnet_x_800mf-ad17e45c", "regnet_x_800mf-94a99ebd"),
+        "regnet_x_1_6gf": ("regnet_x_1_6gf-e3633e7f", "regnet_x_1_6gf-a12f2b72"),
+        "regnet_x_3_2gf": ("regnet_x_3_2gf-f342aeae", "regnet_x_3_2gf-7071aa85"),
+        "regnet_x_8gf": ("regnet_x_8gf-03ceed89", "regnet_x_8gf-2b70d774"),
+        "regnet_x_16gf": ("regnet_x_16gf-2007eb11", "regnet_x_16gf-ba3796d7"),
+        "regnet_x_32gf": ("regnet_x_32gf-9d47f8d0", "regnet_x_32gf-6eb8fdc6"),
         "regnet_y_400mf": ("regnet_y_400mf-c65dace8", "regnet_y_400mf-e6988f5f"),
         "regnet_y_800mf": ("regnet_y_800mf-1b27b58c", "regnet_y_800mf-58fc7688"),
         "regnet_y_1_6gf": ("regnet_y_1_6gf-b11a554e", "regnet_y_1_6gf-0d7bc02a"),
         "regnet_y_3_2gf": ("regnet_y_3_2gf-b5a9779c", "regnet_y_3_2gf-9180c971"),
         "regnet_y_8gf": ("regnet_y_8gf-d0d0e4a8", "regnet_y_8gf-dc2b1b54"),
+        "regnet_y_16gf": (
+            "regnet_y_16gf_lc_swag-f3ec0043",
+            "regnet_y_16gf_swag-43afe44d",
+            "regnet_y_16gf-9e6ed7dd",
+            "regnet_y_16gf-3e4a00f9",
+        ),
+        "regnet_y_32gf": (
+            "regnet_y_32gf_lc_swag-e1583746",
+            "regnet_y_32gf_swag-04fdfa75",
+            "regnet_y_32gf-4dee3f7a",
+            "regnet_y_32gf-8db6d4b5",
+        ),
+        "regnet_y_128gf": ("regnet_y_128gf_lc_swag-cbe8ce12", "regnet_y_128gf_swag-c8ce3e52"),
     }),
     *_timm(regnet.timm, [
+        ("regnetx_004", "regnet_x_400mf", "pycls_in1k", {"widths": (32, 64, 160, 384)}),
+        ("regnetx_004_tv", "regnet_x_400mf", "tv2_in1k"),
+        ("regnetx_008", "regnet_x_800mf", "tv2_in1k"),
+        ("regnetx_016", "regnet_x_1_6gf", "tv2_in1k"),
+        ("regnetx_032", "regnet_x_3_2gf", "tv2_in1k"),
+        ("regnetx_080", "regnet_x_8gf", "tv2_in1k"),
+        ("regnetx_160", "regnet_x_16gf", "tv2_in1k"),
+        ("regnetx_320", "regnet_x_32gf", "tv2_in1k"),
         ("regnety_004", "regnet_y_400mf", "tv2_in1k"),
         ("regnety_008", "regnet_y_800mf", "pycls_in1k", {"widths": (64, 128, 320, 768)}),
         ("regnety_008_tv", "regnet_y_800mf", "tv2_in1k"),
@@ -125,17 +169,73 @@ PEERS: tuple[Peer, ...] = (
         ("regnety_032", "regnet_y_3_2gf", "ra_in1k"),
         ("regnety_080", "regnet_y_8gf", "ra3_in1k", {"widths": (168, 448, 896, 2016)}),
         ("regnety_080_tv", "regnet_y_8gf", "tv2_in1k"),
+        ("regnety_160", "regnet_y_16gf", "sw_in12k_ft_in1k"),
+        ("regnety_320", "regnet_y_32gf", "tv2_in1k"),
+        ("regnety_1280", "regnet_y_128gf", "swag_ft_in1k"),
     ]),
     *_torchvision(convnext.torchvision, {
         "convnext_tiny": ("convnext_tiny-983f1562",),
         "convnext_small": ("convnext_small-0c510722",),
         "convnext_base": ("convnext_base-6075fbad",),
+        "convnext_large": ("convnext_large-ea097f82",),
     }),
     *_timm(convnext.timm, [
         ("convnext_tiny", "convnext_tiny", "in12k_ft_in1k"),
         ("convnext_small", "convnext_small", "in12k_ft_in1k"),
         ("convnext_base", "convnext_base", "fb_in22k_ft_in1k"),
+        ("convnext_large", "convnext_large", "fb_in22k_ft_in1k"),
     ]),
+    *_torchvision(transformers.vit_torchvision, {
+        "vit_b_16": (
+            "vit_b_16_lc_swag-4e70ced5",
+            "vit_b_16_swag-9ac1b537",
+            "vit_b_16-c867db91",
+        ),
+        "vit_b_32": ("vit_b_32-d86f8d99",),
+        "vit_l_16": (
+            "vit_l_16_lc_swag-4d563306",
+            "vit_l_16_swag-4f3808c9",
+            "vit_l_16-852ce7e3",
+        ),
+        "vit_l_32": ("vit_l_32-c7638314",),
+        "vit_h_14": ("vit_h_14_lc_swag-c1eb923e", "vit_h_14_swag-80465313"),
+    }, namings=(transformers.vit_torchvision, transformers.vit_torchvision_downloads)),
+    *_timm(transformers.vit_timm, [
+        ("vit_tiny_patch16_224", "vit_ti_16", "augreg_in21k_ft_in1k"),
+        ("vit_small_patch16_224", "vit_s_16", "augreg_in21k_ft_in1k"),
+        ("vit_base_patch16_224", "vit_b_16", "augreg2_in21k_ft_in1k"),
+        ("vit_base_patch32_224", "vit_b_32", "augreg_in21k_ft_in1k"),
+        ("vit_large_patch16_224", "vit_l_16", "augreg_in21k_ft_in1k"),
+        ("vit_large_patch32_224", "vit_l_32", "orig_in21k"),
+        ("vit_huge_patch14_224", "vit_h_14", "orig_in21k"),
+        ("deit_tiny_patch16_224", "vit_ti_16", "fb_in1k"),
+        ("deit_small_patch16_224", "vit_s_16", "fb_in1k"),
+        ("deit_base_patch16_224", "vit_b_16", "fb_in1k"),
+        ("vit_small_patch14_dinov2", "vit_s_14_dinov2", "lvd142m"),
+        ("vit_base_patch14_dinov2", "vit_b_14_dinov2", "lvd142m"),
+        ("vit_large_patch14_dinov2", "vit_l_14_dinov2", "lvd142m"),
+    ], optional=transformers.OPTIONAL),
+    *_torchvision(transformers.swin_torchvision, {
+        "swin_t": ("swin_t-704ceda3",),
+        "swin_s": ("swin_s-5e29d889",),
+        "swin_b": ("swin_b-68c6b09e",),
+    }),
+    *_torchvision(transformers.swin_v2_torchvision, {
+        "swin_v2_t": ("swin_v2_t-b137f0e2",),
+        "swin_v2_s": ("swin_v2_s-637d8ceb",),
+        "swin_v2_b": ("swin_v2_b-781e5279",),
+    }),
+    *_torchvision(transformers.maxvit_torchvision, {"maxvit_t": ("maxvit_t-bc5ab103",)}),
+    *_torchvision(squeezenet.torchvision, {
+        "squeezenet1_0": ("squeezenet1_0-b66bff10",),
+        "squeezenet1_1": ("squeezenet1_1-b8a52dc0",),
+    }),
+    *_torchvision(shufflenet.torchvision, {
+        "shufflenet_v2_x0_5": ("shufflenetv2_x0.5-f707e7126e",),
+        "shufflenet_v2_x1_0": ("shufflenetv2_x1-5666bf0f80",),
+        "shufflenet_v2_x1_5": ("shufflenetv2_x1_5-3c479a10",),
+        "shufflenet_v2_x2_0": ("shufflenetv2_x2_0-8be3c8ee",),
+    }),
     *_torchvision(
         mobile.torchvision_v2,
         {"mobilenet_v2": ("mobilenet_v2-b0353104", "mobilenet_v2-7ebf99e0")},
@@ -154,19 +254,46 @@ PEERS: tuple[Peer, ...] = (
         "efficientnet_b1": ("efficientnet_b1_rwightman-bac287d4", "efficientnet_b1-c27df63c"),
         "efficientnet_b2": ("efficientnet_b2_rwightman-c35c1473",),
         "efficientnet_b3": ("efficientnet_b3_rwightman-b3899882",),
+        "efficientnet_b4": ("efficientnet_b4_rwightman-23ab8bcd",),
+        "efficientnet_b5": ("efficientnet_b5_lukemelas-1a07897c",),
+        "efficientnet_b6": ("efficientnet_b6_lukemelas-24a108a5",),
+        "efficientnet_b7": ("efficientnet_b7_lukemelas-c5b4e57e",),
     }),
     *_timm(mobile.timm_efficientnet, [
         ("efficientnet_b0", "efficientnet_b0", "ra_in1k"),
         ("efficientnet_b1", "efficientnet_b1", "ra4_e3600_r240_in1k"),
         ("efficientnet_b2", "efficientnet_b2", "ra_in1k"),
         ("efficientnet_b3", "efficientnet_b3", "ra2_in1k"),
+        ("efficientnet_b4", "efficientnet_b4", "ra2_in1k"),
+        ("efficientnet_b5", "efficientnet_b5", "sw_in12k_ft_in1k", {"norm_epsilon": 1e-5}),
         ("tf_efficientnet_b0", "efficientnet_b0", "ns_jft_in1k", _TF),
         ("tf_efficientnet_b1", "efficientnet_b1", "ns_jft_in1k", _TF),
         ("tf_efficientnet_b2", "efficientnet_b2", "ns_jft_in1k", _TF),
         ("tf_efficientnet_b3", "efficientnet_b3", "ns_jft_in1k", _TF),
+        ("tf_efficientnet_b4", "efficientnet_b4", "ns_jft_in1k", _TF),
+        ("tf_efficientnet_b5", "efficientnet_b5", "ns_jft_in1k", _TF),
+        ("tf_efficientnet_b6", "efficientnet_b6", "ns_jft_in1k", _TF),
+        ("tf_efficientnet_b7", "efficientnet_b7", "ns_jft_in1k", _TF),
         ("tf_efficientnet_lite0", "tf_efficientnet_lite0", "in1k"),
     ]),
-    Peer("efficientnet_pytorch", "efficientnet-lite0", "tf_efficientnet_lite0", {},
+    *_torchvision(mobile.torchvision_mnasnet, {
+        "mnasnet0_5": ("mnasnet0.5_top1_67.823-3ffadce67e",),
+        "mnasnet0_75": ("mnasnet0_75-7090bc5f",),
+        "mnasnet1_0": ("mnasnet1.0_top1_73.512-f206786ef8",),
+        "mnasnet1_3": ("mnasnet1_3-a4c69d6f",),
+    }, version=2),
+    *_timm(mobile.timm_efficientnet, [("mnasnet_100", "mnasnet1_0", "rmsp_in1k")]),
+    *_torchvision(mobile.torchvision_efficientnet, {
+        "efficientnet_v2_s": ("efficientnet_v2_s-dd5fe13b",),
+        "efficientnet_v2_m": ("efficientnet_v2_m-dc08266a",),
+        "efficientnet_v2_l": ("efficientnet_v2_l-59c71312",),
+    }),
+    *_timm(mobile.timm_efficientnet, [
+        ("tf_efficientnetv2_s", "efficientnet_v2_s", "in21k_ft_in1k", {"padding": "SAME"}),
+        ("tf_efficientnetv2_m", "efficientnet_v2_m", "in21k_ft_in1k", {"padding": "SAME"}),
+        ("tf_efficientnetv2_l", "efficientnet_v2_l", "in21k_ft_in1k", {"padding": "SAME"}),
+    ]),
+    ReferenceModel("efficientnet_pytorch", "efficientnet-lite0", "tf_efficientnet_lite0", {},
          (mobile.efficientnet_pytorch,)),
     *SEGMENTERS,
 )  # fmt: skip
@@ -178,13 +305,14 @@ WITHOUT_PEER = {
     "nin(_cifar)?": "neither library has it",
     ".*_d2l": "as in the book d2l.ai; theirs is another network",
     r"resnet(9|20|32|44|56|110)|densenet_bc_.*|wrn_.*": "for CIFAR; both are for ImageNet",
+    r"mit_b\d": "segmentation_models_pytorch has it as an encoder; no library has the classifier",
     "fcn(32|16|8)s": "as in the paper; torchvision's `fcn` dilates a ResNet instead",
     r"(?!encoder_)\w*(unet|u2net|unext|vnet|uctransnet)\w*|missformer": "no library has it",
 }  # fmt: skip
 
 
-def peers_of(architecture: str, library: str | None = None) -> list[Peer]:
-    """The networks equal to one of ours, in one library or in all; raises for an unknown name."""
+def peers_of(architecture: str, library: str | None = None) -> list[ReferenceModel]:
+    """Returns the reference models of an architecture, in one library or all; checks its name."""
     if architecture not in list_models():
         hint = did_you_mean(architecture, list_models())
         raise UserError(f"Unknown model '{architecture}'.{hint}")
@@ -195,14 +323,16 @@ def peers_of(architecture: str, library: str | None = None) -> list[Peer]:
     ]
 
 
-def peers_with_encoder(peers: Sequence[Peer], options: Mapping[str, Any]) -> list[Peer]:
-    """Those of one architecture's peers that have the encoder that `options` say; else all."""
+def peers_with_encoder(
+    peers: Sequence[ReferenceModel], options: Mapping[str, Any]
+) -> list[ReferenceModel]:
+    """Returns the reference models with the encoder in `options`, or all if it is not set."""
     encoder = encoder_name(peers[0].architecture, options) if peers else None
     return [peer for peer in peers if encoder in (None, peer.options.get("encoder"))]
 
 
-def find_peer(library: str, name: str) -> Peer:
-    """The peer called `name` in `library`; the error names the nearest of those known."""
+def find_peer(library: str, name: str) -> ReferenceModel:
+    """Returns the reference model `name` in `library`; the error names the nearest known ones."""
     known = {peer.name: peer for peer in PEERS if peer.library == library}
     if name not in known:
         raise UserError(
@@ -213,6 +343,6 @@ def find_peer(library: str, name: str) -> Peer:
 
 
 def why_no_peer(architecture: str) -> str | None:
-    """The reason why an architecture has no peer; None where none is known."""
+    """Returns the reason why an architecture has no reference model; None if none is known."""
     reasons = (why for pattern, why in WITHOUT_PEER.items() if re.fullmatch(pattern, architecture))
     return next(reasons, None)

@@ -1,20 +1,20 @@
-"""Segmentation networks of other libraries that ours are equal to.
+"""The reference models of segmentation networks.
 
-segmentation_models_pytorch has every architecture on every encoder. Its names are those that
-`smp.create_model` takes, of the architecture and of the encoder, with a dash between them.
+segmentation_models_pytorch has every architecture on every encoder. Names are the
+architecture and the encoder of `smp.create_model`, joined by a dash.
 """
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from cnnlab.pretrained.names import mobile, regnet, resnet, vgg
-from cnnlab.pretrained.names import segmenters as names
-from cnnlab.pretrained.names.rules import Naming
-from cnnlab.pretrained.peer import Argument, Peer
+from cnnlab.pretrained.key_maps import densenet, mobile, regnet, resnet, transformers, vgg
+from cnnlab.pretrained.key_maps import segmenters as names
+from cnnlab.pretrained.key_maps.rules import KeyMap
+from cnnlab.pretrained.peer import Argument, ReferenceModel
 
 _AUX = {"aux": Argument("aux_loss")}
 _TORCHVISION = tuple(
-    Peer(
+    ReferenceModel(
         "torchvision",
         f"{name}_{encoder}",
         name,
@@ -31,23 +31,86 @@ _TORCHVISION = tuple(
         ("deeplabv3", "resnet101", names.torchvision_deeplabv3, "586e9e4e"),
     )
 )
+_MOBILE = tuple(
+    ReferenceModel(
+        "torchvision",
+        f"{name}_mobilenet_v3_large",
+        name,
+        {"encoder": "mobilenet_v3_large", **options},
+        (
+            names.on_encoder(
+                names.without_root(mobile.torchvision_v3, "features."), "backbone.", decoder
+            ),
+        ),
+        (f"{name}_mobilenet_v3_large-{digest}",),
+        optional=optional,
+    )
+    for name, options, decoder, digest, optional in (
+        (
+            "deeplabv3",
+            {"output_stride": 16, "dilate_first": True},
+            names.torchvision_deeplabv3_without_aux,
+            "fc3c493d",
+            r"aux_classifier\..*",
+        ),
+        ("lraspp", {}, names.torchvision_lraspp, "d234d4ea", None),
+    )
+)
 
 
 class _Encoder(NamedTuple):
-    """An encoder of segmentation_models_pytorch whose maps are those of one of our classifiers.
+    """An encoder of segmentation_models_pytorch whose maps equal those of one of our classifiers.
 
     Attributes:
-      name: ours.
-      naming: of its tensors there, but for a prefix.
-      tu: whether that library makes it with timm's code, which dilates as torchvision does.
-      dilates: whether it can do so there and here.
+      name: our name of the classifier.
+      naming: key map of its tensors there, without the prefix.
+      tu: whether that library uses timm's code, which dilates like torchvision's.
+      dilates: whether it can dilate in both libraries.
+      options: our options of the classifier with which its maps are equal.
+      halved: whether there is a map of half the image's size; where there is none, that library
+        gives decoders an empty one.
     """
 
     name: str
-    naming: Naming
+    naming: KeyMap
     tu: bool = False
     dilates: bool = True
+    options: Mapping[str, Any] = {}
+    halved: bool = True
 
+
+# Width, depth, and the image size in pixels for which EfficientNet-PyTorch computes its padding.
+_EFFICIENTNETS = {
+    "b0": (1.0, 1.0, 224),
+    "b1": (1.0, 1.1, 240),
+    "b2": (1.1, 1.2, 260),
+    "b3": (1.2, 1.4, 300),
+    "b4": (1.4, 1.8, 380),
+    "b5": (1.6, 2.2, 456),
+    "b6": (1.8, 2.6, 528),
+    "b7": (2.0, 3.1, 600),
+}
+_STEM_MAP = {"level_maps": "stem"}
+_TIMM_EFFICIENTNETS = {
+    f"timm-efficientnet-{size}": _Encoder(
+        f"efficientnet_{size if size in _EFFICIENTNETS else 'b7'}",
+        mobile.timm_efficientnet,
+        dilates=False,
+        options=_STEM_MAP | {"width": width, "depth": depth, "norm_epsilon": 1e-5},
+    )
+    for size, (width, depth, *_) in (_EFFICIENTNETS | {"b8": (2.2, 3.6), "l2": (4.3, 5.3)}).items()
+}
+_TIMM_LITES = {
+    f"timm-tf_efficientnet_lite{number}": _Encoder(
+        "tf_efficientnet_lite0",
+        mobile.timm_efficientnet,
+        dilates=False,
+        options=_STEM_MAP
+        | {"width": width, "depth": depth, "norm_epsilon": 1e-5, "padding": "torch"},
+    )
+    for number, (width, depth, _) in enumerate(list(_EFFICIENTNETS.values())[:5])
+}
+_CAFFE = {"ceil_pool": True}
 
 _ENCODERS = {
     **{
@@ -66,6 +129,44 @@ _ENCODERS = {
         f"vgg{depth}{norm}": _Encoder(f"vgg{depth}{norm}", vgg.torchvision, dilates=False)
         for depth in (11, 13, 16, 19)
         for norm in ("", "_bn")
+    },
+    **{
+        f"resnext101_32x{width}d": _Encoder(
+            "resnext101_32x8d", resnet.v1, options={"group_width": width}
+        )
+        for width in (4, 16, 32, 48)
+    },
+    **{
+        f"se_resnet{depth}": _Encoder(
+            f"seresnet{depth}", resnet.senet, options=_CAFFE | {"stride_on": "1x1"}
+        )
+        for depth in (50, 101, 152)
+    },
+    **{
+        f"se_resnext{depth}_32x4d": _Encoder(
+            "seresnext50_32x4d", resnet.senet, options=_CAFFE | {"stage_sizes": (3, 4, third, 3)}
+        )
+        for depth, third in ((50, 6), (101, 23))
+    },
+    **{
+        name: _Encoder(name, densenet.today, dilates=False, options={"final_activation": False})
+        for name in ("densenet121", "densenet161", "densenet169", "densenet201")
+    },
+    **{
+        f"efficientnet-{size}": _Encoder(
+            f"efficientnet_{size}",
+            mobile.efficientnet_pytorch,
+            dilates=False,
+            options=_STEM_MAP | {"padding": pixels, "norm_epsilon": 1e-3},
+        )
+        for size, (*_, pixels) in _EFFICIENTNETS.items()
+        if size != "b0"  # there a block in the middle of a stage gives the map of stride 16
+    },
+    **_TIMM_EFFICIENTNETS,
+    **_TIMM_LITES,
+    **{
+        f"mit_b{size}": _Encoder(f"mit_b{size}", transformers.mit_smp, dilates=False, halved=False)
+        for size in range(6)
     },
     "mobilenet_v2": _Encoder("mobilenet_v2", mobile.torchvision_v2),
     **{
@@ -99,18 +200,20 @@ class _Decoder(NamedTuple):
     """An architecture of segmentation_models_pytorch.
 
     Attributes:
-      name: ours.
-      naming: of its decoder's tensors.
-      options: of ours, that make it the same function.
-      arguments: see `Peer`.
-      dilates: whether it wants an encoder that dilates.
+      name: our name of the architecture.
+      naming: key map of its decoder's tensors.
+      options: our options with which both networks compute the same function.
+      arguments: our options that may differ from their defaults, and the arguments there.
+      dilates: whether it needs an encoder that dilates.
+      halved: whether it needs an encoder with a map of half the image's size.
     """
 
     name: str
-    naming: Naming
+    naming: KeyMap
     options: Mapping[str, Any] = {}
     arguments: Mapping[str, Argument] = {}
     dilates: bool = False
+    halved: bool = False
 
 
 _WIDTHS = {"widths": Argument("decoder_channels")}
@@ -121,15 +224,19 @@ _DEEPLAB = {
     "output_stride": Argument("encoder_output_stride", (8, 16)),
 }
 _DECODERS = {
-    "unet": _Decoder("encoder_unet", names.smp_unet, arguments=_WIDTHS | _ATTENTION),
+    "unet": _Decoder("encoder_unet", names.smp_unet, arguments=_WIDTHS | _ATTENTION, halved=True),
     "unetplusplus": _Decoder(
-        "encoder_unetplusplus", names.smp_unetplusplus, arguments=_WIDTHS | _ATTENTION
+        "encoder_unetplusplus",
+        names.smp_unetplusplus,
+        arguments=_WIDTHS | _ATTENTION,
+        halved=True,
     ),
-    "linknet": _Decoder("linknet", names.smp_linknet),
+    "linknet": _Decoder("linknet", names.smp_linknet, halved=True),
     "manet": _Decoder(
         "manet",
         names.smp_manet,
         arguments=_WIDTHS | {"attention_width": Argument("decoder_pab_channels")},
+        halved=True,
     ),
     "fpn": _Decoder(
         "fpn",
@@ -155,16 +262,35 @@ _DECODERS = {
     "deeplabv3plus": _Decoder(
         "deeplabv3plus", names.smp_deeplabv3plus, arguments=_DEEPLAB, dilates=True
     ),
+    "pan": _Decoder(
+        "pan",
+        names.smp_pan,
+        arguments={
+            "width": Argument("decoder_channels"),
+            "output_stride": Argument("encoder_output_stride", (16, 32)),
+        },
+        dilates=True,
+    ),
+    "upernet": _Decoder(
+        "upernet", names.smp_upernet, arguments={"width": Argument("decoder_channels")}
+    ),
+    "segformer": _Decoder(
+        "segformer",
+        names.smp_segformer,
+        arguments={"width": Argument("decoder_segmentation_channels")},
+    ),
 }
 
 
-def _smp(decoder_name: str, encoder_name: str) -> Peer:
+def _smp(decoder_name: str, encoder_name: str) -> ReferenceModel:
     decoder, encoder = _DECODERS[decoder_name], _ENCODERS[encoder_name]
     options = {"encoder": encoder.name, **decoder.options}
+    if encoder.options:
+        options["encoder_options"] = dict(encoder.options)
     if decoder.dilates:
         options["dilate_first"] = not encoder.tu
     prefix = "encoder.model." if encoder.tu else "encoder."
-    return Peer(
+    return ReferenceModel(
         "smp",
         f"{decoder_name}-{encoder_name}",
         decoder.name,
@@ -175,13 +301,41 @@ def _smp(decoder_name: str, encoder_name: str) -> Peer:
 
 
 def _agrees(decoder_name: str, encoder_name: str) -> bool:
-    encoder = _ENCODERS[encoder_name]
+    encoder, decoder = _ENCODERS[encoder_name], _DECODERS[decoder_name]
     # PSPNet cuts the encoder off, and there are no weights of the rest where timm's code does it.
     cut_off = decoder_name == "pspnet" and encoder.tu
-    return not cut_off and (encoder.dilates or not _DECODERS[decoder_name].dilates)
+    takes = (encoder.dilates or not decoder.dilates) and (encoder.halved or not decoder.halved)
+    return takes and not cut_off
 
 
-SEGMENTERS: tuple[Peer, ...] = (
+# DPT reads the blocks of timm's ViTs, which no other architecture of that library can. Its encoder
+# has timm's classifier, which takes part in nothing; made with num_classes=0, it has none.
+_DPT = tuple(
+    ReferenceModel(
+        "smp",
+        f"dpt-tu-{theirs}",
+        "dpt",
+        {"encoder": name},
+        (names.on_encoder(transformers.vit_timm, "encoder.model.", names.smp_dpt),),
+        optional=r"encoder\.model\.head\..*",
+        arguments={
+            "widths": Argument("decoder_intermediate_channels"),
+            "width": Argument("decoder_fusion_channels"),
+        },
+    )
+    for theirs, name in (
+        ("vit_tiny_patch16_224", "vit_ti_16"),
+        ("vit_small_patch16_224", "vit_s_16"),
+        ("vit_base_patch16_224", "vit_b_16"),
+        ("vit_base_patch32_224", "vit_b_32"),
+        ("vit_large_patch16_224", "vit_l_16"),
+        ("vit_large_patch32_224", "vit_l_32"),
+    )
+)
+
+SEGMENTERS: tuple[ReferenceModel, ...] = (
     *_TORCHVISION,
+    *_MOBILE,
+    *_DPT,
     *(_smp(d, e) for d in _DECODERS for e in _ENCODERS if _agrees(d, e)),
 )

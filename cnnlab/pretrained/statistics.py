@@ -1,4 +1,4 @@
-"""Mean and standard deviation, per channel of pixels in [0, 1], that pretrained weights expect."""
+"""Per-channel mean and standard deviation of pixels in [0, 1] that pretrained weights expect."""
 
 import re
 
@@ -8,15 +8,19 @@ IMAGENET: Statistics = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _HALF: Statistics = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
 
 # Patterns of sources whose weights expect others, as timm's `pretrained_cfg` has them.
-# torchvision's GoogLeNet turns images normalised as ImageNet's into those by itself.
+# torchvision's GoogLeNet and Inception v3 turn images normalised as ImageNet's into those by
+# themselves.
 _OTHERS: dict[str, Statistics] = {
-    r"torchvision/googlenet(\..*)?": _HALF,
+    r"torchvision/(googlenet|inception_v3)(\..*)?": _HALF,
+    r"timm/inception_v3(\.t\w+)?": _HALF,
     r"timm/resnetv2_.*": _HALF,
     r"timm/tf_efficientnet_lite0(\..*)?": _HALF,
+    r"timm/tf_efficientnetv2_[sml](\..*)?": _HALF,
+    r"timm/vit_\w+_224(\.(augreg|orig|sam)\w*)?": _HALF,
     r"timm/.*\.ra4_e3600_.*": _HALF,
     r"timm/efficientnet_b1": _HALF,  # its default tag is one of ra4_e3600
     r"timm/tf_efficientnet_.*\.ap_in1k": _HALF,
-    r"timm/convnext_base\.clip_.*": (
+    r"timm/(convnext_base\.clip_.*|vit_base_patch16_224\.bamboo)": (
         (0.48145466, 0.4578275, 0.40821073),
         (0.26862954, 0.26130258, 0.27577711),
     ),
@@ -25,10 +29,10 @@ _OTHERS: dict[str, Statistics] = {
 
 
 def image_statistics(source: str) -> Statistics | None:
-    """Those of `timm/...`, `torchvision/...` and `smp/...`; None for files, folders and runs.
+    """Returns those of `timm/...`, `torchvision/...` and `smp/...`; None for files and runs.
 
-    What networks of segmentation_models_pytorch were trained with is not recorded; that library's
-    own preprocessing for their encoders is ImageNet's.
+    segmentation_models_pytorch does not record the statistics of a network; its preprocessing for
+    these encoders uses ImageNet's.
     """
     if not source.startswith(("timm/", "torchvision/", "smp/")):
         return None

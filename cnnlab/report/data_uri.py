@@ -1,9 +1,10 @@
-"""Pictures as data URIs, so that a page needs no other file."""
+"""Pictures as data URIs, so that pages need no other files."""
 
 import base64
 import io
 
 import numpy as np
+from matplotlib.figure import Figure
 from PIL import Image
 
 _LOSSLESS_SIDE = 96
@@ -11,7 +12,7 @@ _LARGEST_SIDE = 256
 
 
 def data_uri(pixels: np.ndarray) -> str:
-    """A picture, uint8 [height, width, 3]: PNG where it is small, else JPEG of at most 256 pixels.
+    """Encodes a picture, uint8 [height, width, 3]: PNG if small, else JPEG of at most 256 pixels.
 
     Small pictures are enlarged by the page, pixel by pixel, and must not be blurred by JPEG.
     """
@@ -25,3 +26,10 @@ def data_uri(pixels: np.ndarray) -> str:
         image.save(stream, "JPEG", quality=88)
         kind = "jpeg"
     return f"data:image/{kind};base64,{base64.b64encode(stream.getvalue()).decode()}"
+
+
+def figure_uri(figure: Figure) -> str:
+    """Encodes a figure as PNG."""
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png", dpi=110)
+    return f"data:image/png;base64,{base64.b64encode(stream.getvalue()).decode()}"

@@ -1,4 +1,4 @@
-"""Colours of classes: far from one another, with full colour vision and without."""
+"""Colors of classes that differ clearly, also with color blindness."""
 
 import functools
 
@@ -8,7 +8,7 @@ from skimage.color import rgb2lab
 IGNORE = 255
 _IGNORED_COLOR = (224, 224, 224)
 _BACKGROUND = (0, 0, 0)
-# Okabe & Ito's, in an order that sets neighbours apart; those after them are searched for.
+# Okabe & Ito's, in an order in which neighbours differ most; further colours are searched.
 _FIRST = (
     (230, 159, 0),
     (86, 180, 233),
@@ -32,9 +32,9 @@ _WEIGHTS = np.array([0.5, 1.0, 1.0])
 
 @functools.cache
 def _colors() -> np.ndarray:
-    """256 colours: black, seven that are given, and each next one as far as can be from all before.
+    """256 colors: black, seven given ones, then each as far as possible from all before.
 
-    The distance of two, in CIELAB, is the least of those that three kinds of eyes see.
+    The distance in CIELAB is the smallest over three kinds of color vision.
     """
     levels = np.linspace(0, 255, 12).round().astype(np.uint8)
     candidates = np.stack(np.meshgrid(levels, levels, levels, indexing="ij"), -1).reshape(-1, 3)
@@ -55,7 +55,7 @@ def _colors() -> np.ndarray:
 
 
 def _as_seen(colors: np.ndarray) -> np.ndarray:
-    """CIELAB of uint8 colours [n, 3] for full vision, protanopia and deuteranopia, [3, n, 3]."""
+    """CIELAB of uint8 colors [n, 3] for full vision, protanopia and deuteranopia, [3, n, 3]."""
     srgb = colors / 255.0
     linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
     kinds = np.stack([linear @ np.transpose(m) for m in (np.eye(3), _PROTANOPIA, _DEUTERANOPIA)])
@@ -68,10 +68,10 @@ def _distance(many: np.ndarray, one: np.ndarray) -> np.ndarray:
 
 
 def make_palette(background: int | None = 0) -> np.ndarray:
-    """Colours of the classes 0 to 254 and, light grey, of 255, which is ignored: uint8 [256, 3].
+    """Returns colors of classes 0 to 254, and light gray for 255 (ignored), uint8 [256, 3].
 
     Args:
-      background: the class that is black; None where there is no such class.
+      background: the class that is black; None if there is none.
     """
     colors = _colors()
     palette = np.empty((256, 3), np.uint8)

@@ -1,30 +1,39 @@
-"""Numbers as pixels: kernels, feature maps and heat as small images."""
+"""Kernels, feature maps and heat as small images."""
 
 import matplotlib as mpl
 import numpy as np
 
 
 def rgb(image: np.ndarray) -> np.ndarray:
-    """An image uint8 [height, width, 1 or 3] as [height, width, 3]."""
-    return np.broadcast_to(image, (*image.shape[:2], 3))
+    """Converts an image to uint8 [height, width, 3] for display.
+
+    Pixels of other dtypes than uint8 are scaled from the image's smallest to its largest value.
+    With two channels the third is black; with more than three, the first three are shown.
+    """
+    if image.dtype != np.uint8:
+        low, high = float(image.min()), float(image.max())
+        image = ((image - low) * (255 / ((high - low) or 1.0))).round().astype(np.uint8)
+    if image.shape[-1] == 2:
+        image = np.pad(image, ((0, 0), (0, 0), (0, 1)))
+    return np.broadcast_to(image[..., :3], (*image.shape[:2], 3))
 
 
 def signed_image(values: np.ndarray, limit: float | None = None) -> np.ndarray:
-    """Values around 0 in red (positive), white (0) and blue, uint8 [height, width, 3].
+    """Colors values red (positive), white (0) and blue (negative), uint8 [height, width, 3].
 
     Args:
       values: [height, width].
-      limit: the size that has the full colour; None takes the largest size there is.
+      limit: absolute value at the end of the color scale; None uses the largest.
     """
     limit = limit or float(np.abs(values).max()) or 1.0
     return _painted("RdBu_r", 0.5 + values / (2 * limit))
 
 
 def filter_images(kernels: np.ndarray) -> list[np.ndarray]:
-    """Kernels as images, uint8 [height, width, 3] each, every one with a scale of its own.
+    """Draws kernels as images, uint8 [height, width, 3] each, with individual scales.
 
-    Of three channels they are coloured, with gray for 0; else their mean over channels is shown by
-    `signed_image`.
+    Kernels with three channels are in color, with gray for 0; for others, `signed_image` shows
+    their mean over channels.
 
     Args:
       kernels: [filters, height, width, channels].
@@ -37,24 +46,24 @@ def filter_images(kernels: np.ndarray) -> list[np.ndarray]:
 
 
 def map_image(values: np.ndarray) -> np.ndarray:
-    """One channel of a feature map from its least (dark) to its largest (bright) value, as RGB."""
+    """Draws a channel of a feature map from its smallest (dark) to its largest (bright) value."""
     low, high = float(values.min()), float(values.max())
     return _painted("viridis", (values - low) / ((high - low) or 1.0))
 
 
 def heat_overlay(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
-    """Lays heat, from blue to red, over an image that still shows through: uint8 RGB.
+    """Overlays an image with heat from blue to red, uint8 RGB.
 
     Args:
       image: uint8 [height, width, 1 or 3].
-      heat: in [0, 1], of the image's size.
+      heat: values in [0, 1], [height, width].
     """
     gray = rgb(image).mean(axis=-1, keepdims=True)
     return (0.45 * gray + 0.55 * _painted("turbo", heat)).round().astype(np.uint8)
 
 
 def magnify(image: np.ndarray, side: int) -> np.ndarray:
-    """Repeats pixels until the shorter side is at least that long."""
+    """Repeats pixels until the shorter side has at least `side` pixels."""
     times = max(-(-side // min(image.shape[:2])), 1)
     return image.repeat(times, axis=0).repeat(times, axis=1)
 

@@ -1,13 +1,13 @@
-"""Sweeps: many trials of one experiment, and what to make of them.
+"""Sweeps: many trials of one experiment, and their results.
 
 found = sweep.run({"optimizer.learning_rate": "log(1e-3, 1)"}, config, folder="runs/lr",
                   trials=24, pruner="asha", workers=2)
 """
 
-from cnnlab.sweep.param import choice, integer, log, log_integer, uniform
-from cnnlab.sweep.pbt import population_based_training
-from cnnlab.sweep.population import fit_group, group
-from cnnlab.sweep.run import run
+from cnnlab.sweep.pbt.training import population_based_training
+from cnnlab.sweep.population.fitting import fit_group, group
+from cnnlab.sweep.search import run
+from cnnlab.sweep.space.param import choice, integer, log, log_integer, uniform
 
 __all__ = [
     "choice",

@@ -1,21 +1,20 @@
-"""What training and evaluation ask of a task, whatever its labels are."""
+"""The interface of tasks, which training and evaluation use."""
 
 from collections.abc import Mapping
 from typing import Any, Protocol
 
 import jax
 
-Batch = Mapping[str, jax.Array]
-Sums = dict[str, jax.Array]
+from cnnlab.arrays import Batch, HParams, Sums
 
 
 class Task(Protocol):
-    """Loss per example, metric sums, and the numbers they become.
+    """Loss per example, metric sums, and metrics from the sums.
 
     Attributes:
-      num_classes: that labels tell apart.
-      metrics: names of the numbers that may pick the best checkpoint, with the better direction,
-        `max` or `min`.
+      num_classes: number of classes.
+      metrics: metrics that can pick the best checkpoint, each with the better direction, `max` or
+        `min`.
     """
 
     num_classes: int
@@ -23,19 +22,29 @@ class Task(Protocol):
 
     @property
     def num_logits(self) -> int:
-        """Width of the logits that a network must give."""
+        """Number of logits that the network must return per example or pixel."""
 
     def probabilities(self, logits: jax.Array) -> jax.Array:
-        """Probability of each class, on a last axis of `num_classes`."""
+        """Probability of each class, [..., num_classes]."""
 
-    def loss(self, logits: jax.Array, batch: Batch, *, train: bool = False) -> jax.Array:
-        """Loss of each example, [batch]."""
+    def loss(
+        self,
+        logits: jax.Array,
+        batch: Batch,
+        *,
+        train: bool = False,
+        hparams: HParams | None = None,
+    ) -> jax.Array:
+        """Returns the loss of each example, [batch].
+
+        A task without hyper-parameters may omit the argument `hparams`.
+        """
 
     def train_sums(self, logits: jax.Array, losses: jax.Array, batch: Batch) -> Sums:
-        """Sums over the batch that training reports: cheap ones, among them `loss` and `count`."""
+        """Returns the sums over the batch that training reports, including `loss` and `count`."""
 
     def eval_sums(self, logits: jax.Array, batch: Batch) -> Sums:
-        """Sums over the batch that evaluation merges: of two batches, the sums add up."""
+        """Returns sums over the batch; those of several batches are added before `finalize`."""
 
     def finalize(self, sums: Mapping[str, Any]) -> dict[str, float]:
-        """Numbers from either kind of sums."""
+        """Returns metrics from either kind of sums."""

@@ -1,255 +1,317 @@
-"""Trains: the only place where steps, evaluation, checkpoints, records and signals meet."""
+"""The training loop: steps, logging, evaluation and checkpoints."""
 
 import contextlib
-import sys
 import time
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-import jax
-import jax.numpy as jnp
-import numpy as np
-from PIL import Image
+import flax.linen as nn
 
+from cnnlab.arrays import Batch
 from cnnlab.config import Config
-from cnnlab.pretrained import Fit
-from cnnlab.train import hosts
-from cnnlab.train.display import Display, PlainDisplay, Silence
-from cnnlab.train.evaluate import evaluate
-from cnnlab.train.feed import make_feed
-from cnnlab.train.gallery import Gallery, Picture
-from cnnlab.train.interrupts import Interrupted, SharedStopRequests, StopRequests
-from cnnlab.train.journal import Journal, checkpoints_of
-from cnnlab.train.pace import Pace
-from cnnlab.train.prefetch import InputClock
-from cnnlab.train.programs import Carry, Programs
-from cnnlab.train.setup import Setup
-from cnnlab.train.watch import Watch
-from cnnlab.train.workdir import Workdir
+from cnnlab.config.objects import check_objects, with_objects
+from cnnlab.data import Dataset, DatasetRecord
+from cnnlab.data.reconcile import match_record
+from cnnlab.tasks import Task
+from cnnlab.train.callbacks.base import Callback, Stop
+from cnnlab.train.callbacks.progress import Display, PlainDisplay
+from cnnlab.train.callbacks.pruning import Pruned
+from cnnlab.train.checkpoint_policy import due_after
+from cnnlab.train.engines.base import Engine
+from cnnlab.train.engines.compiled_steps import CompiledSteps
+from cnnlab.train.engines.single import SingleEngine
+from cnnlab.train.member import Member
+from cnnlab.train.run_data import load_data
+from cnnlab.train.runtime import hosts
+from cnnlab.train.runtime.run_mirror import written_run
+from cnnlab.train.runtime.signals import Interrupted, SharedStopRequests, StopRequests
+from cnnlab.train.runtime.throttle import Throttle
+from cnnlab.train.runtime.workdir import Workdir
+from cnnlab.train.state import Optimizer
 
 
 def fit(
     config: Config,
     workdir: str | Path,
     *,
-    display: Display | None = None,
-    picture: Picture | None = None,
-    watch: Watch | None = None,
-    programs: Programs | None = None,
+    model: nn.Module | None = None,
+    dataset: Dataset | None = None,
+    task: Task | None = None,
+    tx: Optimizer | None = None,
+    augment: Callable[..., Batch] | None = None,
+    callbacks: Sequence[Callback] = (),
+    compiled: CompiledSteps | None = None,
 ) -> dict[str, Any]:
-    """Trains as `config` says, or goes on where an earlier call left off.
+    """Trains a network, or resumes an earlier call.
 
-    On several hosts that have met (`cnnlab.train.hosts.join`), all call this alike; the first one
-    reads and writes the folder.
+    On several hosts (after `cnnlab.train.runtime.hosts.join`), all call this with the same
+    arguments; the first one reads and writes the folder.
 
     Args:
       config: the experiment.
-      workdir: folder of the run; see `cnnlab.train.workdir` for what it will hold. If it holds a
-        run with the same config, that run is resumed, bit for bit on the same devices.
-      display: what a person sees; None prints plain lines.
-      picture: draws predicted label maps, for segmentation; the drawing of each evaluation goes to
-        `predictions.png` and to TensorBoard. None draws none.
-      watch: told the step and the numbers of each evaluation; ends the run where it returns True.
-        A resumed run tells only of those that come after its checkpoint.
-      programs: data and compiled functions that runs before this one have left, whose configs
-        differ only in numbers that are traced; None makes its own.
+      workdir: folder of the run (contents: `cnnlab.train.runtime.workdir`), also `s3://BUCKET/NAME`
+        or `gs://BUCKET/NAME`. If it holds a run with the same config, that run is resumed, bit for
+        bit on the same devices.
+      model: network that replaces the one that the config names, as in `build_experiment`.
+      dataset: data set that replaces the one that the config names.
+      task: replaces the losses and metrics of the config.
+      tx: optax transformation that replaces the config's optimizer.
+      augment: replaces the config's augmentation.
+      callbacks: callbacks in addition to those that the config names. Rows are always written as
+        JSON lines and TensorBoard events; plain lines are printed unless one of the callbacks is
+        a `Display`.
+      compiled: data and compiled functions of an earlier run whose config differs in
+        hyper-parameters only; None creates new ones.
 
     Returns:
-      The content of result.json: metrics on the test split, the step of the checkpoint they belong
-      to, updates made, number of parameters and seconds of training.
+      The content of result.json: metrics on the test split, the step of their checkpoint, number
+      of updates, number of parameters and seconds of training.
 
     Raises:
-      UserError: anything the user can mend; `Diverged` for a loss that is not finite.
+      UserError: a mistake that the user can correct; `Diverged` for a loss that is not finite.
       LostHostError: another host has ended.
-      Interrupted: SIGTERM or SIGINT arrived, at any host; the state is saved.
-      Pruned: `watch` ended the run before its last step; the state is saved.
+      Interrupted: SIGTERM or SIGINT arrived at any host; the state is saved.
+      Pruned: a callback stopped the run unfinished; the state is saved.
     """
-    folder = Workdir(workdir)
-    with hosts.losses_named():
+    if compiled is None:
+        objects = {"model": model, "dataset": dataset, "task": task, "tx": tx, "augment": augment}
+        check_objects(config, **objects)
+        config = with_objects(config, **objects)
+    if not any(isinstance(callback, Display) for callback in callbacks):
+        callbacks = [PlainDisplay(), *callbacks]
+    with hosts.losses_named(), written_run(workdir) as path:
+        folder = Workdir(path)
         if hosts.is_first() and folder.has_run:
-            folder.check_config(config)
+            folder.check_config(config, longer=True)
         # The step is traced before anything is written, so that a mistake leaves no run behind.
-        programs = programs or Programs(config)
-        return _fit(programs, config, folder, display or PlainDisplay(), picture, watch)
+        compiled = compiled or CompiledSteps(
+            config,
+            _own_data(dataset, folder) if dataset else _load_data(config, folder),
+            model=model,
+            task=task,
+            tx=tx,
+            augment=augment,
+        )
+        member = Member(compiled, config, path, callbacks)
+        with (
+            folder.named_in_errors(),
+            SharedStopRequests() if hosts.several() else StopRequests() as stop,
+            contextlib.ExitStack() as resources,
+        ):
+            member.open(resources)
+            if member.outcome is None:
+                engine = SingleEngine(compiled)
+                resources.callback(engine.clear)
+                loop = Loop(compiled, engine, [member], stop)
+                loop.train()
+                loop.judge()
+            return member.outcome
 
 
-def _fit(
-    programs: Programs,
-    config: Config,
-    folder: Workdir,
-    display: Display,
-    picture: Picture | None,
-    watch: Watch | None,
-) -> dict[str, Any]:
-    first = hosts.is_first()
-    if not first:
-        display = Silence()
-    setup = programs.setup(config)
-    if first and not folder.has_run:
-        _describe(setup.read_pretrained(), display)
-    hosts.check_same(config, setup.info)
-    if first:
-        folder.create()
-    with (
-        folder.named_in_errors(),
-        SharedStopRequests() if hosts.several() else StopRequests() as stop,
-        checkpoints_of(setup, folder, display) as checkpoints,
-    ):
-        if first:
-            folder.write_config(config)
-            folder.write("dataset.json", setup.info.to_json())
-            folder.record_start(sys.argv)
-        journal = Journal(setup, folder, checkpoints, display, split=programs.split, watch=watch)
-        try:
-            return _Run(programs, setup, journal, folder, display, stop, picture).complete()
-        finally:
-            display.stop()
-            journal.close()
+def _own_data(dataset: Dataset, folder: Workdir) -> Dataset:
+    """Checks a data set passed to `fit`; raises a `UserError` if a resumed run had another."""
+    return match_record(dataset, folder.dataset_record()) if folder.has_dataset else dataset
 
 
-def _describe(found: Fit | None, display: Display) -> None:
-    """Says how much of the network `model.pretrained` gives."""
-    if found is None:
-        return
-    new = ", ".join("/".join(path[1:]) for path in found.new)
-    display.note(
-        f"Starting from pretrained weights: {len(found.arrays)} arrays"
-        + (f"; new: {new}" if new else "")
-        + ("; first convolution adapted to the images' channels" if found.adapted else "")
-        + "."
-    )
+def _load_data(config: Config, folder: Workdir) -> Dataset:
+    """Loads the data of a run; those that it was started with if it is resumed."""
+    tree = hosts.from_first(lambda: folder.dataset_record().to_json() if folder.has_dataset else {})
+    return load_data(config, DatasetRecord.from_json(tree) if tree else None)
 
 
-class _Run:
-    """The devices' side of a run."""
+class Rounds(Protocol):
+    """Hooks between the rounds of a population, e.g. for population-based training.
+
+    Attributes:
+      every_steps: steps between rounds, which are also the steps between evaluations.
+    """
+
+    every_steps: int
+
+    def start(self, engine: Engine, step: int) -> None:
+        """Called before the first step, which follows `step` updates."""
+
+    def after_evaluation(self, engine: Engine, step: int, metrics: Sequence[float]) -> None:
+        """Called when all members have been evaluated and saved; may change the engine's rows."""
+
+
+class Loop:
+    """Trains members, one or many, on an engine.
+
+    Members that are resumed at a later step wait for the others to reach it.
+    """
 
     def __init__(
         self,
-        programs: Programs,
-        setup: Setup,
-        journal: Journal,
-        folder: Workdir,
-        display: Display,
+        compiled: CompiledSteps,
+        engine: Engine,
+        members: Sequence[Member],
         stop: StopRequests,
-        picture: Picture | None,
+        *,
+        rounds: Rounds | None = None,
+        isolated: bool = False,
     ):
-        self._programs, self._setup, self._journal = programs, setup, journal
-        self._dataset, self._parallel = programs.dataset, programs.parallel
-        self._folder, self._display, self._stop = folder, display, stop
-        self._gallery = None
-        if picture is not None and setup.config.task == "segmentation" and hosts.is_first():
-            self._gallery = Gallery(setup, self._dataset.splits[journal.split], picture)
-        # Shapes, types and sharding of what checkpoints hold.
-        self._saved = self._parallel.abstract(
-            {"state": setup.abstract_state(), "window": programs.zero_window}
-        )
-        self._carry = self._start_carry()
+        """Creates a loop over members whose folders are open.
 
-    def complete(self) -> dict[str, Any]:
-        """Trains what is left, judges the result, and writes it."""
-        result = self._journal.complete_result()
-        if result is not None:
-            return result
-        if not self._journal.stopped_early:
-            self._train()
-        self._journal.wait()
-        return self._judge()
+        Args:
+          compiled: data and compiled functions of the members.
+          engine: computes the steps.
+          members: runs with one program key.
+          stop: reports signals to this process.
+          rounds: hooks between rounds; None for no rounds.
+          isolated: whether an error of one member becomes its outcome while the others continue;
+            otherwise it is raised.
+        """
+        self._compiled, self._engine, self._members = compiled, engine, members
+        self._stop, self._rounds = stop, rounds
+        self._isolated = isolated
+        self._training = [m for m in members if m.outcome is None and not m.is_trained]
+        self._filled = False
 
-    def _start_carry(self) -> Carry:
-        """Numbers, state and metric sums since the last log: restored, or new."""
-        carry = self._journal.restore(self._saved)
-        if carry is None:
-            # One host's weights for all: another make of CPU may round a draw differently.
-            if hosts.is_first():
-                carry = self._programs.new_carry(self._setup)
-            carry = hosts.arrays_from_first(carry, self._saved)
-        numbers = jax.tree.map(jnp.asarray, self._journal.numbers)
-        return self._parallel.replicate(carry | {"numbers": numbers})
+    def train(self) -> None:
+        """Trains all members until they end or are stopped early."""
+        if not self._training:
+            return
+        engine, total = self._engine, self._training[0].tracker.total_steps
+        entries = {member.entry for member in self._training}
+        step = first = min(entries)
+        self._fill()
+        if self._rounds is not None:
+            self._rounds.start(engine, step)
+        throttle = Throttle()
+        while self._training:
+            for member in self._training:
+                if member.entry == step > first:
+                    engine.put(member.row, member.carry)
+            count = self._steps_until(step, [total, *entries])
+            active = [m for m in self._training if m.tracker.step == step]
+            engine.advance(range(step, step + count))
+            step += count
+            for member in active:
+                member.tracker.step = step
+            if throttle.wait_is_due():
+                engine.wait()
+                throttle.waited()
+                for member in active:
+                    member.tracker.progress()
+            self._after_step(active, step - count, step)
+            left = [m for m in self._training if m.outcome is None and not m.is_trained]
+            if left and engine.shrink([member.row for member in left], total - step):
+                self._place(left)
+            self._training = left
 
-    def _train(self) -> None:
-        config, journal = self._setup.config, self._journal
-        total = self._setup.total_steps
-        feed = make_feed(
-            self._dataset.splits["train"],
-            self._parallel,
-            seed=config.seed,
-            batch_size=config.batch_size,
-            start_step=journal.step,
-            stop_step=total,
-            steps_per_call=self._programs.steps_per_call,
-            num_workers=config.data.num_workers,
-        )
-        journal.start()
-        pace = Pace()
-        with contextlib.closing(feed):
-            self._input = InputClock(feed, self._devices_idle)
-            for count, batch in self._input:
-                self._carry = self._programs.train(count)(self._carry, batch)
-                before, journal.step = journal.step, journal.step + count
-                if pace.wait_is_due():
-                    jax.block_until_ready(self._carry)
-                    pace.waited()
-                    self._display.progress(journal.step)
-                self._after_step(before)
-                if journal.stopped_early:
-                    break
+    def judge(self) -> None:
+        """Evaluates members on the test split, with their best weights if there is validation."""
+        trained = [member for member in self._members if member.outcome is None]
+        if trained and not self._filled:
+            self._fill(trained)
+        while trained:
+            some, trained = trained[: self._engine.size], trained[self._engine.size :]
+            for member in some:
+                member.checkpoints.wait()
+            best = [member.checkpoints.best() for member in some]
+            carries = [
+                m.carry if carry is None else carry
+                for m, (_, carry) in zip(some, best, strict=True)
+            ]
+            if len(self._members) == 1 and best[0][1] is None:
+                sums = self._engine.evaluate("test")  # the engine holds these weights
+            else:
+                sums = self._engine.evaluate("test", [carry["state"] for carry in carries])
+            for row, member in enumerate(some):
+                with self._ending(member):
+                    step, params = best[row][0], carries[row]["state"].params
+                    member.outcome = member.tracker.result(sums[row], step, params)
 
-    def _devices_idle(self) -> bool:
-        return self._carry["window"]["steps"].is_ready()
+    def _fill(self, members: Sequence[Member] | None = None) -> None:
+        """Fills the engine with the members that are not finished."""
+        members = members or self._training
+        members = members[: self._engine.size]
+        self._engine.fill([member.carry for member in members])
+        self._place(members)
+        self._filled = True
+        for member in members:
+            member.tracker.start_clock()
 
-    def _after_step(self, before: int) -> None:
-        """Everything that is due between two calls of the compiled step."""
-        journal, due = self._journal, self._journal.due(before)
+    def _place(self, members: Sequence[Member]) -> None:
+        for row, member in enumerate(members):
+            member.row = row
+        self._engine.set_hparams([member.tracker.hparams for member in members])
+        self._engine.set_seeds([member.experiment.config.seed for member in members])
+
+    def _steps_until(self, step: int, marks: Sequence[int]) -> int:
+        """Steps of the next call, at most up to the nearest mark."""
+        if self._rounds is not None:
+            every = self._rounds.every_steps
+            marks = [*marks, step + every - step % every]
+        ahead = [mark - step for mark in marks if mark > step]
+        return min(self._compiled.steps_per_call, *ahead)
+
+    def _after_step(self, active: Sequence[Member], before: int, step: int) -> None:
+        """Does everything that is due between two calls of the compiled step."""
+        engine, due = self._engine, due_after(active[0].experiment, before, step)
         interrupted = self._stop.arrived()
-        save = due.save or interrupted
-        if due.log or save:
-            window = jax.device_get(self._parallel.collect(self._carry["window"]))
-            journal.check_finite(int(window["first_bad_step"]))
-        if due.log:
-            journal.log(window, input_seconds=self._input.take())
-            # A copy each time: the compiled step overwrites the buffers it is given.
-            zeros = jax.tree.map(jnp.array, self._programs.zero_window)
-            self._carry = self._carry | {"window": self._parallel.replicate(zeros)}
-        metric, enough = self._evaluate() if due.judge else (None, False)
-        if save:
-            carry = {name: self._carry[name] for name in self._saved}
-            journal.save(self._parallel.collect(carry), metric)
-        if due.log:
-            journal.check_for_errors()
-        if enough and not due.last:
-            journal.prune()
+        stops: dict[Member, Stop] = {}
+        if due.log or due.save or interrupted:
+            sums = engine.metrics()
+            seconds = engine.take_input_seconds() if due.log else 0.0
+            for member in active:
+                with self._ending(member):
+                    member.look(sums[member.row])
+                    if self._rounds is None:
+                        member.check_finite()
+                    if due.log and member.first_bad_step is None:
+                        stop = member.tracker.log(sums[member.row], input_seconds=seconds)
+                        if stop is not None:
+                            stops[member] = stop
+            if due.log:
+                engine.reset_metrics()
+        active = [member for member in active if member.outcome is None]
+        metrics = self._evaluate(active, stops) if due.evaluate and active else {}
+        stops = {} if due.last else stops
+        for member, stop in stops.items():
+            if stop.finish:
+                member.tracker.stopped = stop.reason
+                member.tracker.note(stop.reason)
+        saved = active if due.save or interrupted else [m for m in active if m in stops]
+        carries = engine.carries() if saved else []
+        for member in saved:
+            with self._ending(member):
+                member.carry = carries[member.row]
+                diverged = member.first_bad_step is not None
+                member.checkpoints.save(member.carry, None if diverged else metrics.get(member))
+        for member in active:
+            with self._ending(member):
+                if due.log:
+                    member.checkpoints.check_for_errors()
+                if member in stops and not stops[member].finish:
+                    member.checkpoints.wait()
+                    raise Pruned(step, stops[member].reason)
         if interrupted and not due.last:
-            journal.wait()
-            raise Interrupted(self._stop.signum, journal.step)
+            for member in active:
+                member.checkpoints.wait()
+            raise Interrupted(self._stop.signum, step)
+        # What is saved is what was evaluated; a resumed population has this round first.
+        if self._rounds is not None and due.evaluate and not due.last:
+            self._rounds.after_evaluation(engine, step, [metrics[member] for member in active])
 
-    def _evaluate(self) -> tuple[float, bool]:
-        """Judges the present weights; see `Journal.evaluation`."""
+    def _evaluate(self, active: Sequence[Member], stops: dict[Member, Stop]) -> dict[Member, float]:
+        """Evaluates the current weights; returns each member's metric that picks the best."""
         began = time.monotonic()
-        variables = self._parallel.whole(self._carry["state"].variables)
-        sums = self._sums(variables, self._journal.split)
-        drawing = None
-        if self._gallery is not None:
-            drawing = self._gallery.draw(self._parallel.collect(variables))
-            Image.fromarray(drawing).save(self._folder.predictions)
-        judgement = self._journal.evaluation(sums, drawing)
-        self._journal.not_training(time.monotonic() - began)
-        return judgement
+        engine, metrics = self._engine, {}
+        sums = engine.evaluate(self._compiled.split)
+        for member in active:
+            with self._ending(member):
+                variables = partial(engine.variables, member.row)
+                metric, stop = member.tracker.evaluation(sums[member.row], variables)
+                metrics[member] = metric
+                if stop is not None:
+                    stops.setdefault(member, stop)
+        for member in active:
+            member.tracker.not_training(time.monotonic() - began)
+        return metrics
 
-    def _sums(self, variables: Any, split: str) -> dict[str, np.ndarray]:
-        config = self._setup.config
-        return evaluate(
-            self._programs.eval,
-            variables,
-            self._dataset.splits[split],
-            self._parallel,
-            batch_size=config.evaluation.batch_size or config.batch_size,
-        )
-
-    def _judge(self) -> dict[str, Any]:
-        """Final numbers on the test split, of the best weights where validation can tell them."""
-        step, carry = self._journal.judged(self._saved)
-        state = self._carry["state"]
-        if carry is not None:
-            state = self._parallel.replicate(carry["state"])
-        sums = self._sums(self._parallel.whole(state.variables), "test")
-        return self._journal.finish(sums, step, self._parallel.collect(state.params))
+    def _ending(self, member: Member) -> contextlib.AbstractContextManager:
+        return member.ending() if self._isolated else contextlib.nullcontext()

@@ -1,4 +1,4 @@
-"""The options of a run's network: those of the config, and those that its first weights need."""
+"""The options of a run's network: the config's, and those that its pretrained weights require."""
 
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from cnnlab.pretrained import named_peer, source_options
 
 
 def network_options(config: Config) -> dict[str, Any]:
-    """What `create_model` is given.
+    """Returns the options that are passed to `create_model`.
 
     Raises:
       UserError: options that contradict `model.pretrained`, or weights of another architecture.
@@ -29,10 +29,10 @@ def network_options(config: Config) -> dict[str, Any]:
 
 
 def encoder_of(config: Config) -> tuple[str, dict[str, Any]]:
-    """The classifier that a segmentation network encodes with, and its options.
+    """Returns the classifier that is a segmentation network's encoder, and its options.
 
     Raises:
-      UserError: a network with an encoder of its own, for which no weights are on offer.
+      UserError: the network has an encoder of its own, for which there are no weights.
     """
     options = model_options(config.model.name) | config.model.options
     if "encoder" not in options:

@@ -1,10 +1,10 @@
-"""Less memory for training: activations inside of blocks are computed again for their gradients.
+"""Rematerialisation: activations within blocks are recomputed for their gradients.
 
-Training keeps what each layer gave until its gradient is due, and most of a step's memory is that.
-Here a network is cut into about as many blocks as the square root of its layers; only what enters
-a block is kept, and the block is computed a second time when its gradient is due: memory grows
-with the square root of the depth, for about a third more computation (Chen et al. 2016,
-arXiv:1604.06174). Results stay the same; networks need not know of it.
+Training stores each layer's output for its gradient, which is most of a step's memory. Here a
+network is divided into about as many blocks as the square root of its layers. Only the inputs of
+blocks are stored, and each block is recomputed for its gradient: memory grows with the square root
+of the depth, for about a third more computation (Chen et al. 2016, arXiv:1604.06174). Results are
+the same, and networks need no changes.
 """
 
 import math
@@ -20,9 +20,9 @@ Path = tuple[str, ...]
 
 
 def rematerialised(apply: Apply) -> Apply:
-    """`apply` of a flax module, with the same results and gradients, and less memory in training.
+    """Wraps a flax module's `apply`: the same results and gradients with less memory in training.
 
-    On CPU the compiler undoes it; it is for accelerators.
+    For accelerators; on CPU the compiler undoes it.
     """
 
     def applied(variables: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
@@ -51,10 +51,10 @@ def rematerialised(apply: Apply) -> Apply:
 
 
 def blocks(params: Mapping[str, Any]) -> set[Path]:
-    """Paths of the submodules to compute again: the largest with at most sqrt(n) of n layers.
+    """Paths of the submodules to recompute: the largest with at most sqrt(n) of n layers.
 
-    A layer is what has a `kernel`. Single layers are no blocks: to keep what enters each of them
-    is to keep everything.
+    Layers are submodules with a `kernel`. Single layers are not blocks, since storing all their
+    inputs would save nothing.
     """
     leaves, _ = jax.tree_util.tree_flatten_with_path(params)
     names = [tuple(entry.key for entry in path) for path, _ in leaves]

@@ -1,7 +1,6 @@
 """The state of a training run: everything that a step reads and writes."""
 
 from collections.abc import Callable
-from typing import Any
 
 import flax.struct
 import jax
@@ -9,9 +8,11 @@ import jax.numpy as jnp
 import optax
 from flax import linen as nn
 
-from cnnlab.pretrained import Fit
+from cnnlab.arrays import HParams, PyTree
+from cnnlab.train.optim.schedule_free import evaluation_params
 
-PyTree = Any
+# An optax transformation, or a function from hyper-parameters to one.
+Optimizer = optax.GradientTransformation | Callable[[HParams], optax.GradientTransformation]
 
 # Streams of randomness, each folded into the run's key by its number, then by the step: no key is
 # threaded through the loop, so a resumed run draws what the unbroken run would have drawn.
@@ -19,14 +20,14 @@ INIT, AUGMENT, DROPOUT = 0, 1, 2
 
 
 class TrainState(flax.struct.PyTreeNode):
-    """A pytree of arrays; `step` updates have been made.
+    """State of training after `step` updates, a pytree of arrays.
 
     Attributes:
       step: int32 scalar.
       params: trainable parameters.
       collections: all other variable collections of the network, e.g. `batch_stats`.
-      opt_state: of the optax transformation.
-      ema_params: moving average of `params`, or None when none is kept.
+      opt_state: state of the optax transformation.
+      ema_params: moving average of `params`, or None if none is kept.
       rng: the run's key, which never changes; uint32 [2], so that it is saved like any array.
     """
 
@@ -38,32 +39,41 @@ class TrainState(flax.struct.PyTreeNode):
     rng: jax.Array
 
     def key(self, number: int) -> jax.Array:
-        """The key of one stream of randomness at this step."""
+        """Returns the key of one stream of randomness at this step."""
         return jax.random.fold_in(jax.random.fold_in(self.rng, number), self.step)
 
     @property
     def variables(self) -> dict[str, PyTree]:
-        """What `model.apply` takes to evaluate: averaged weights where they are kept."""
-        params = self.params if self.ema_params is None else self.ema_params
+        """Variables for evaluation with `model.apply`; averaged weights if they are kept."""
+        params = self.ema_params
+        if params is None:
+            params = evaluation_params(self.opt_state, self.params)
         return {"params": params, **self.collections}
+
+
+def chain_of(tx: Optimizer, hparams: HParams) -> optax.GradientTransformation:
+    """Returns the transformation of an optimizer for these hyper-parameters."""
+    return tx if isinstance(tx, optax.GradientTransformation) else tx(hparams)
 
 
 def init_state(
     model: nn.Module,
-    tx: optax.GradientTransformation,
+    tx: Optimizer,
     seed: jax.Array | int,
     *,
     image_shape: tuple[int, int, int],
     ema: bool = False,
+    hparams: HParams | None = None,
 ) -> TrainState:
-    """The state before the first update: a pure function of the seed.
+    """Computes the state before the first update, a pure function of the seed.
 
     Args:
-      model: maps images to logits, called with `train=False` here.
-      tx: see `cnnlab.train.make_optimizer`.
-      seed: of the run.
-      image_shape: height, width, channels.
-      ema: keep a moving average of the parameters.
+      model: maps images to logits; called with `train=False` here.
+      tx: an optax transformation, or a function from hyper-parameters to one.
+      seed: seed of the run.
+      image_shape: height, width and channels of images.
+      ema: whether to keep a moving average of the parameters.
+      hparams: hyper-parameters of `tx`, on which its initial state may depend.
     """
     rng = jax.random.PRNGKey(seed)
     image = jnp.zeros((1, *image_shape), jnp.float32)
@@ -73,7 +83,7 @@ def init_state(
         step=jnp.zeros((), jnp.int32),
         params=params,
         collections=collections,
-        opt_state=tx.init(params),
+        opt_state=chain_of(tx, hparams or {}).init(params),
         # A copy: the step donates its buffers, and one buffer cannot be donated twice.
         ema_params=jax.tree.map(jnp.copy, params) if ema else None,
         rng=rng,
@@ -82,23 +92,24 @@ def init_state(
 
 def create_state(
     model: nn.Module,
-    tx: optax.GradientTransformation,
+    tx: Optimizer,
     *,
     image_shape: tuple[int, int, int],
     seed: int,
     ema: bool = False,
+    hparams: HParams | None = None,
 ) -> TrainState:
-    """Computes `init_state`, as one compiled program instead of hundreds of small ones."""
+    """Computes `init_state` in one compiled program instead of hundreds of small ones."""
 
     # The seed is an argument, so that all seeds share one entry of the compilation cache.
     def init(seed: jax.Array) -> TrainState:
-        return init_state(model, tx, seed, image_shape=image_shape, ema=ema)
+        return init_state(model, tx, seed, image_shape=image_shape, ema=ema, hparams=hparams)
 
     return compile_init(init)(jnp.uint32(seed))
 
 
 def compile_init(init: Callable[..., TrainState]) -> Callable[..., TrainState]:
-    """Compiles a function that runs once a run, in little time."""
+    """Compiles a function that runs once per run, with fast compilation."""
     # On CPU, compiling a ResNet-18's random numbers took 5.7 s with LLVM's optimizations and 2.2 s
     # without.
     cpu = jax.default_backend() == "cpu"
@@ -106,26 +117,6 @@ def compile_init(init: Callable[..., TrainState]) -> Callable[..., TrainState]:
     return jax.jit(init, compiler_options=options)
 
 
-def start_from(state: TrainState, found: Fit, tx: optax.GradientTransformation) -> TrainState:
-    """The state before the first update, with weights from elsewhere in place of new ones.
-
-    Args:
-      state: see `init_state`.
-      found: what was read; what it lacks stays new.
-      tx: the optimizer; what it keeps is made anew, as it may start from the parameters.
-    """
-    variables = found.merge({"params": state.params, **state.collections})
-    # Copies: steps donate their buffers, and arrays that were read are numpy's.
-    variables = jax.tree.map(jnp.array, variables)
-    params = variables.pop("params")
-    return state.replace(
-        params=params,
-        collections=variables,
-        opt_state=jax.jit(tx.init)(params),
-        ema_params=None if state.ema_params is None else jax.tree.map(jnp.copy, params),
-    )
-
-
 def num_parameters(params: PyTree) -> int:
-    """How many numbers a tree of parameters holds; shapes suffice."""
+    """Number of parameters in a tree of arrays or shapes."""
     return sum(leaf.size for leaf in jax.tree.leaves(params))

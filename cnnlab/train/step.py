@@ -1,6 +1,8 @@
-"""The training step and the evaluation step: pure functions of state and batch."""
+"""The training step and the evaluation step: pure functions of state, batch and hparams."""
 
-from collections.abc import Callable, Collection, Mapping
+import functools
+import inspect
+from collections.abc import Callable, Collection
 from typing import Any
 
 import flax.linen as nn
@@ -8,11 +10,13 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from cnnlab.train.state import AUGMENT, DROPOUT, PyTree, TrainState
+from cnnlab.arrays import Batch, HParams, PyTree, Sums
+from cnnlab.models import as_network
+from cnnlab.nn.dropout import dropout_rate
+from cnnlab.train.state import AUGMENT, DROPOUT, Optimizer, TrainState, chain_of
 
-Batch = Mapping[str, jax.Array]
-Sums = dict[str, jax.Array]
-TrainStep = Callable[[TrainState, Batch], tuple[TrainState, Sums]]
+# (state, batch, hyper-parameters) -> (state, sums); the last argument may be left out.
+TrainStep = Callable[..., tuple[TrainState, Sums]]
 # As `model.apply`: (variables, images, train=..., rngs=..., mutable=...) -> logits.
 Apply = Callable[..., Any]
 
@@ -26,58 +30,67 @@ AUX_LOGITS = "aux_logits"
 def make_train_step(
     model: nn.Module,
     task: Any,
-    tx: optax.GradientTransformation,
+    tx: Optimizer,
     *,
-    augment: Callable[[jax.Array, Batch], Batch] | None = None,
+    augment: Callable[..., Batch] | None = None,
     accumulate_steps: int = 1,
     ema_decay: float | None = None,
     axis_name: str | None = None,
     frozen: Collection[str] = (),
     apply: Apply | None = None,
 ) -> TrainStep:
-    """Builds `step(state, batch) -> (state, sums)`: one optimizer update, not yet compiled.
+    """Builds `step(state, batch, hparams) -> (state, sums)`: one optimizer update, not compiled.
 
     The step draws its dropout masks and augmentation from `state.rng` and `state.step`, so it is a
-    pure function: compile it with `jax.jit`, `jax.pmap` (give `axis_name`), or call it as it is.
+    pure function: compile it with `jax.jit` or `jax.pmap` (with `axis_name`), or call it directly.
+    `hparams` are the scalars of `cnnlab.train.hparams.hparams_of`. Missing ones keep the values
+    with which model, task, augmentation and optimizer were built.
     `sums` are sums over examples (`loss`, `correct`, `count`) and over steps (`grad_norm`,
     `param_norm`, `steps`), so those of several steps add up; `first_bad_step` is the step whose
     loss or gradient was not finite, or `NEVER`.
 
     Args:
-      model: called as `model.apply(variables, images, train=True)`.
-      task: gives `loss(logits, batch, train=True)` per example and `train_sums`.
-      tx: the optimizer.
-      augment: maps (key, batch) to a batch with float images; None takes the batch as it is.
-      accumulate_steps: compute the batch in that many equal parts.
-      ema_decay: of the moving average of the parameters, if the state keeps one. Its first steps
-        use the smaller decay (1 + step) / (10 + step), so that it forgets the initial weights.
-      axis_name: of the devices, under `pmap`: gradients, sums and batch statistics are then
-        combined over it. Under `jit` they are global already.
-      frozen: top-level names of parameters, e.g. `backbone`, that get a gradient of zero, which is
-        not computed. That `tx` must leave them alone as well is the caller's part.
-      apply: how `model` is applied: with less memory, or cut over devices; None is `model.apply`.
+      model: the network, called as `model.apply(variables, images, train=True)`.
+      task: computes `loss(logits, batch, train=True)` per example and `train_sums`. Its `loss`
+        gets `hparams` if it has such a parameter.
+      tx: an optax transformation, or a function from hyper-parameters to one.
+      augment: maps (key, batch) to a batch with float images; gets `hparams` if it has such a
+        parameter. None leaves the batch unchanged.
+      accumulate_steps: number of equal parts in which the batch is computed.
+      ema_decay: decay of the moving average of the parameters, if the state keeps one. Its first
+        steps use the smaller decay (1 + step) / (10 + step), so that it forgets the initial
+        weights.
+      axis_name: name of the device axis under `pmap`, over which gradients, sums and batch
+        statistics are combined. Under `jit` they are already global.
+      frozen: top-level names of parameters, e.g. `backbone`, whose gradients are zero and not
+        computed. The caller must pass a `tx` that leaves them unchanged as well.
+      apply: replaces `model.apply`, e.g. to save memory or to shard images over devices.
     """
     apply = apply or model.apply
-    update = optax.with_extra_args_support(tx).update
 
-    def loss_and_sums(params: PyTree, collections: PyTree, batch: Batch, rngs: dict) -> tuple:
+    def loss_and_sums(
+        params: PyTree, collections: PyTree, batch: Batch, rngs: dict, hparams: HParams
+    ) -> tuple:
         params = {**params, **{name: jax.lax.stop_gradient(params[name]) for name in frozen}}
-        logits, collections = apply(
-            {"params": params, **collections},
-            batch["image"],
-            train=True,
-            rngs=rngs,
-            mutable=[*collections, AUX_LOGITS],
-        )
+        with dropout_rate(hparams.get("model.options.dropout_rate")):
+            logits, collections = apply(
+                {"params": params, **collections},
+                batch["image"],
+                train=True,
+                rngs=rngs,
+                mutable=[*collections, AUX_LOGITS],
+            )
         collections = dict(collections)
         auxiliary = jax.tree.leaves(collections.pop(AUX_LOGITS, {}))
-        losses = task.loss(logits, batch, train=True)
+        loss = _bound(task.loss, hparams)
+        losses = loss(logits, batch, train=True)
         if auxiliary:
-            losses += model.aux_weight * sum(task.loss(aux, batch, train=True) for aux in auxiliary)
+            weight = as_network(model, "A loss of auxiliary logits").aux_weight
+            losses += weight * sum(loss(aux, batch, train=True) for aux in auxiliary)
         mean = (losses * batch["mask"]).sum() / jnp.maximum(batch["mask"].sum(), 1.0)
         return mean, (collections, task.train_sums(logits, losses, batch))
 
-    def gradients(state: TrainState, batch: Batch, rng: jax.Array) -> tuple:
+    def gradients(state: TrainState, batch: Batch, rng: jax.Array, hparams: HParams) -> tuple:
         """Gradient of the mean loss, new collections, and sums, computed in parts."""
         collections, total = state.collections, None
         grad = jax.grad(loss_and_sums, has_aux=True)
@@ -85,29 +98,34 @@ def make_train_step(
             # A Python loop, not a scan: XLA:CPU is slow with convolutions inside loops.
             piece = jax.tree.map(lambda x: _part(x, part, accumulate_steps), batch)  # noqa: B023
             rngs = {"dropout": jax.random.fold_in(rng, part)}
-            grads, (collections, sums) = grad(state.params, collections, piece, rngs)
+            grads, (collections, sums) = grad(state.params, collections, piece, rngs, hparams)
             part_total = (grads, sums)
             total = part_total if total is None else jax.tree.map(jnp.add, total, part_total)
         grads, sums = total
         return jax.tree.map(lambda g: g / accumulate_steps, grads), collections, sums
 
-    def step(state: TrainState, batch: Batch) -> tuple[TrainState, Sums]:
+    def step(
+        state: TrainState, batch: Batch, hparams: HParams | None = None
+    ) -> tuple[TrainState, Sums]:
+        hparams = hparams or {}
         keys = [state.key(AUGMENT), state.key(DROPOUT)]
         if axis_name is not None:
             index = jax.lax.axis_index(axis_name)
             keys = [jax.random.fold_in(key, index) for key in keys]
         if augment is not None:
-            batch = augment(keys[0], batch)
-        grads, collections, sums = gradients(state, batch, keys[1])
+            batch = _bound(augment, hparams)(keys[0], batch)
+        grads, collections, sums = gradients(state, batch, keys[1], hparams)
         if axis_name is not None:
             grads, collections = jax.lax.pmean((grads, collections), axis_name)
             sums = jax.lax.psum(sums, axis_name)
         mean_loss = sums["loss"] / jnp.maximum(sums["count"], 1.0)
+        update = optax.with_extra_args_support(chain_of(tx, hparams)).update
         updates, opt_state = update(grads, state.opt_state, state.params, value=mean_loss)
         params = optax.apply_updates(state.params, updates)
         ema_params = state.ema_params
         if ema_decay is not None:
-            decay = jnp.minimum(ema_decay, (1.0 + state.step) / (10.0 + state.step))
+            decay = hparams.get("optimizer.ema_decay", ema_decay)
+            decay = jnp.minimum(decay, (1.0 + state.step) / (10.0 + state.step))
             # In this form, parameters that do not move keep their average to the last bit.
             ema_params = jax.tree.map(
                 lambda new, old: old + (1.0 - decay) * (new - old), params, ema_params
@@ -132,9 +150,16 @@ def make_train_step(
     return step
 
 
+def _bound(function: Callable[..., Any], hparams: HParams) -> Callable[..., Any]:
+    """Passes `hparams` to a function that has a parameter of that name; others stay as they are."""
+    if "hparams" in inspect.signature(function).parameters:
+        return functools.partial(function, hparams=hparams)
+    return function
+
+
 def _part(x: jax.Array, part: int, parts: int) -> jax.Array:
     if x.shape[0] % parts:
-        raise ValueError(f"A batch of {x.shape[0]} cannot be cut into {parts} equal parts.")
+        raise ValueError(f"A batch of {x.shape[0]} cannot be divided into {parts} equal parts.")
     # Every parts-th example, not a block: under jit each device keeps its share of the batch.
     return x[part::parts]
 
@@ -146,7 +171,7 @@ def zero_sums(sums: Sums) -> Sums:
 
 
 def add_sums(left: Sums, right: Sums) -> Sums:
-    """Sums over both: everything adds up, but the first bad step is the smaller one."""
+    """Adds sums; of the first bad steps, the smaller one is kept."""
     total = {name: left[name] + right[name] for name in left}
     first = jnp.minimum(left["first_bad_step"], right["first_bad_step"])
     return total | {"first_bad_step": first}
@@ -159,9 +184,9 @@ def make_eval_step(
     *,
     apply: Apply | None = None,
 ) -> Callable[[PyTree, Batch], Sums]:
-    """Builds `step(variables, batch) -> sums`, of which those of several batches add up.
+    """Builds `step(variables, batch) -> sums`; the sums of several batches can be added.
 
-    Rows with mask 0 are padding and count for nothing. For `apply` see `make_train_step`.
+    Examples with mask 0 are padding and are ignored. `apply` is as in `make_train_step`.
     """
     apply = apply or model.apply
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cnnlab import classical, train
+from cnnlab import classical, inference
 from cnnlab.data import load
 from tests import trained_runs
 
@@ -10,13 +10,13 @@ from tests import trained_runs
 @pytest.fixture(scope="session")
 def lenet():
     """A LeNet on digits of 14x14."""
-    return train.load_run(trained_runs.lenet())
+    return inference.load_run(trained_runs.lenet())
 
 
 @pytest.fixture(scope="session")
 def unet():
     """A U-Net on scenes of 16x16, hardly trained."""
-    return train.load_run(trained_runs.unet())
+    return inference.load_run(trained_runs.unet())
 
 
 @pytest.fixture(scope="session")

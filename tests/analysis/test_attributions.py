@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from cnnlab import create_model
-from cnnlab.analysis.grad_cam import grad_cam, upsample
-from cnnlab.analysis.integrated_gradients import integrated_gradients
-from cnnlab.analysis.occlusion import occlusion, pixel_means
-from cnnlab.analysis.scores import class_scores
+from cnnlab.analysis.attribution.grad_cam import grad_cam, upsample
+from cnnlab.analysis.attribution.integrated_gradients import integrated_gradients
+from cnnlab.analysis.attribution.occlusion import occlusion, pixel_means
+from cnnlab.analysis.attribution.scores import class_scores
 from cnnlab.errors import UserError
 from tests.analysis.networks import one_conv
 
@@ -59,9 +59,11 @@ def test_grad_cam_plus_plus_by_hand(layer):
 
 def test_grad_cam_explains_each_image_by_itself(lenet, digits):
     """Also where the coarsest map is a point, so that the layer before it is taken."""
-    images = lenet.setup.normalize()({"image": digits.images[:3]})["image"]
+    images = lenet.experiment.normalize()({"image": digits.images[:3]})["image"]
     targets = jnp.array([3, 1, 4])
-    call = jax.jit(partial(grad_cam, lenet.setup.model), static_argnames=("layer", "plus_plus"))
+    call = jax.jit(
+        partial(grad_cam, lenet.experiment.model), static_argnames=("layer", "plus_plus")
+    )
     together = call(lenet.variables, images, targets)
     assert together.shape == (3, 3, 3)  # of conv2
     alone = call(lenet.variables, images[1:2], targets[1:2])
@@ -77,10 +79,10 @@ def test_grad_cam_needs_positions():
 
 
 def test_grad_cam_of_segmentation(unet, scenes):
-    images = unet.setup.normalize()({"image": scenes.images[:1]})["image"]
+    images = unet.experiment.normalize()({"image": scenes.images[:1]})["image"]
     pixels = np.zeros((1, 16, 16), bool)
     pixels[:, :4, :4] = True
-    call = jax.jit(partial(grad_cam, unet.setup.model))
+    call = jax.jit(partial(grad_cam, unet.experiment.model))
     whole = call(unet.variables, images, SECOND)
     corner = call(unet.variables, images, SECOND, pixels=pixels)
     assert whole.shape == corner.shape == (1, 8, 8)
@@ -119,14 +121,15 @@ def test_integrated_gradients_of_a_linear_network_by_hand():
 
 def test_integrated_gradients_are_complete(lenet, digits):
     """They add up to the difference of the scores."""
-    model, variables = lenet.setup.model, lenet.variables
-    normalize = lenet.setup.normalize()
+    model, variables = lenet.experiment.model, lenet.variables
+    normalize = lenet.experiment.normalize()
     images = normalize({"image": digits.images[:4]})["image"]
     black = normalize({"image": np.zeros_like(digits.images[:1])})["image"]
     targets = jnp.asarray(digits.labels[:4])
     attributions = integrated_gradients(model, variables, images, targets, black, steps=200)
+    apply = jax.jit(partial(model.apply, train=False))
     scores, at_black = (
-        class_scores(model.apply(variables, x, train=False), targets)
+        class_scores(apply(variables, x), targets)
         for x in (images, jnp.broadcast_to(black, images.shape))
     )
     difference = np.asarray(scores - at_black)
@@ -137,12 +140,12 @@ def test_integrated_gradients_are_complete(lenet, digits):
 
 
 def test_integrated_gradients_of_segmentation(unet, scenes):
-    normalize = unet.setup.normalize()
+    normalize = unet.experiment.normalize()
     images = normalize({"image": scenes.images[:1]})["image"]
     pixels = np.zeros((1, 16, 16), bool)
     pixels[:, 8, 8] = True
     attributions = integrated_gradients(
-        unet.setup.model, unet.variables, images, SECOND, jnp.zeros_like(images), steps=2,
+        unet.experiment.model, unet.variables, images, SECOND, jnp.zeros_like(images), steps=2,
         pixels=pixels,
     )  # fmt: skip
     assert attributions.shape == images.shape

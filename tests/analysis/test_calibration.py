@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import special
 
-from cnnlab.analysis.calibration import apply_temperature, fit_temperature, reliability
+from cnnlab.analysis.evaluation.calibration import apply_temperature, fit_temperature, reliability
 
 
 def random_problem(sharpness, examples=2000, classes=5, seed=0):

@@ -59,7 +59,7 @@ def test_mistaken_layers():
     check_layer("backbone/conv1", shapes)
     with pytest.raises(UserError, match="Did you mean 'backbone/conv1'"):
         check_layer("backbone/conv2", shapes)
-    with pytest.raises(UserError, match="gives 3 numbers for an image"):
+    with pytest.raises(UserError, match="returns 3 numbers per image"):
         check_layer("head/logits", shapes)
 
 
@@ -92,13 +92,13 @@ def test_filters_of_any_network(name):
 
 
 def test_feature_maps(lenet, digits):
-    images = lenet.setup.normalize()({"image": digits.images[:2]})["image"]
-    maps = feature_maps(lenet.setup.model, lenet.variables, images)
+    images = lenet.experiment.normalize()({"image": digits.images[:2]})["image"]
+    maps = feature_maps(lenet.experiment.model, lenet.variables, images)
     assert {name: x.shape for name, x in maps.items()} == {
         "stride2": (2, 7, 7, 6),
         "stride4": (2, 1, 1, 16),
     }
-    layer = feature_maps(lenet.setup.model, lenet.variables, images, layer="backbone/conv1")
+    layer = feature_maps(lenet.experiment.model, lenet.variables, images, layer="backbone/conv1")
     conv = layer["backbone/conv1"]
     assert conv.shape == (2, 14, 14, 6)
     pooled = np.maximum(np.asarray(conv).reshape(2, 7, 2, 7, 2, 6).max((2, 4)), 0)
@@ -106,8 +106,8 @@ def test_feature_maps(lenet, digits):
 
 
 def test_feature_maps_of_segmentation(unet, scenes):
-    images = unet.setup.normalize()({"image": scenes.images[:1]})["image"]
-    maps = feature_maps(unet.setup.model, unet.variables, images)
+    images = unet.experiment.normalize()({"image": scenes.images[:1]})["image"]
+    maps = feature_maps(unet.experiment.model, unet.variables, images)
     assert [x.shape[1] for x in maps.values()] == [16, 8]
 
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from cnnlab.analysis.confusion import most_confused
 from cnnlab.analysis.embedding import embed, pca, tsne
-from cnnlab.analysis.predictions import (
+from cnnlab.analysis.evaluation.confusion import most_confused
+from cnnlab.analysis.evaluation.predictions import (
     Predictions,
     most_confident,
     predict_source,

@@ -14,13 +14,17 @@ from cnnlab.analysis import (
 )
 from cnnlab.errors import UserError
 from cnnlab.models import Classifier, create_model
+from cnnlab.models.classification.resnet import BottleneckBlock
 from cnnlab.models.heads import LinearHead
-from cnnlab.models.resnet import BottleneckBlock
+from cnnlab.nn.attention.window_attention import WindowAttention
 from cnnlab.nn.choices import Identity
 from cnnlab.nn.pool import max_pool
-from cnnlab.nn.window_attention import WindowAttention
 
 RGB = (64, 64, 3)
+
+
+def slow(*values):
+    return pytest.param(*values, marks=pytest.mark.slow)
 
 
 def fields(model, image_shape=RGB):
@@ -133,13 +137,13 @@ MODELS = [
     ("lenet", {}, (40, 37, 1), "backbone/stride4"),
     ("resnet20", {"norm": "none", "width": 2}, (48, 41, 1), "backbone/stride2"),
     ("densenet_d2l", DENSENET, (40, 33, 1), "backbone/stride2"),
-    ("googlenet_v1", {"width": 0.02}, (107, 120, 1), "backbone/stride8"),
+    slow("googlenet_v1", {"width": 0.02}, (107, 120, 1), "backbone/stride8"),
     ("unet", SMALL_UNET, (60, 55, 1), "head"),
-    ("unet_bilinear", SMALL_UNET, (76, 71, 1), "head"),
+    slow("unet_bilinear", SMALL_UNET, (76, 71, 1), "head"),
     ("unet_valid", {"width": 2, "levels": 2}, (60, 57, 1), "head"),
-    ("attention_unet", SMALL_UNET, (76, 71, 1), "head"),
+    slow("attention_unet", SMALL_UNET, (76, 71, 1), "head"),
 ]
-POOLINGS = ("googlenet", "segmentation.unet")
+POOLINGS = ("classification.inception.googlenet", "segmentation.unet_family.unet")
 
 
 @pytest.mark.parametrize(("name", "options", "image_shape", "layer"), MODELS)
@@ -171,7 +175,7 @@ class _Windows(nn.Module):
         return (WindowAttention(heads=1, window=4, shift=self.shift)(x),)
 
 
-@pytest.mark.parametrize("shift", [0, 2])
+@pytest.mark.parametrize("shift", [slow(0), 2])
 def test_attention_in_windows_sees_its_window(shift):
     """Weights are random, for equal scores would pass no gradient to queries and keys."""
     model = Classifier(_Windows(shift), LinearHead(2))
@@ -186,7 +190,8 @@ def test_attention_in_windows_sees_its_window(shift):
 
 
 # Every registered network with attention or squeezes over all positions.
-GLOBAL = ["transunet", "missformer", "uctransnet", "manet", "resunetplusplus", "seresnet18"]
+GLOBAL = [slow("transunet"), slow("missformer"), slow("uctransnet"), slow("manet"),
+          "resunetplusplus", "seresnet18"]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", GLOBAL)

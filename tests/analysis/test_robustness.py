@@ -3,9 +3,13 @@
 import numpy as np
 import pytest
 
-from cnnlab.analysis.corruptions import CORRUPTIONS, Corrupted, shift
-from cnnlab.analysis.robustness import robustness
-from cnnlab.analysis.shift_consistency import consistency, consistency_map, shifted_classes
+from cnnlab.analysis.evaluation.corruptions import CORRUPTIONS, Corrupted, shift
+from cnnlab.analysis.evaluation.robustness import robustness
+from cnnlab.analysis.evaluation.shift_consistency import (
+    consistency,
+    consistency_map,
+    shifted_classes,
+)
 from cnnlab.data import ArraySource, load
 from cnnlab.errors import UserError
 

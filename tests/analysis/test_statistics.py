@@ -34,7 +34,7 @@ def test_of_a_run(which, request):
     source = request.getfixturevalue({"lenet": "digits", "unet": "scenes"}[which])
     batch = {"image": source.images[:8], "label": source.labels[:8], "mask": np.ones(8, np.float32)}
     found = layer_statistics(
-        run.setup.model, run.variables, run.setup.normalize()(batch), run.task.loss
+        run.experiment.model, run.variables, run.experiment.normalize()(batch), run.task.loss
     )
     assert len(set(found.names)) == len(found.names) >= 5
     for column in found[1:]:

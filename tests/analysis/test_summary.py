@@ -1,12 +1,19 @@
 """The layer table: shapes, parameters and multiply-accumulates against published ones."""
 
+import dataclasses
 import io
 
 import flax.linen as nn
 import pytest
 from rich.console import Console
 
-from cnnlab.analysis import summarize, summary_table, total_activation_bytes, total_macs
+from cnnlab.analysis import (
+    block_table,
+    summarize,
+    summary_table,
+    total_activation_bytes,
+    total_macs,
+)
 from cnnlab.models import create_model
 
 # Multiply-accumulates: torch.utils.flop_counter on torchvision 0.28 (divided by 2), on d2l.ai's
@@ -88,3 +95,63 @@ def test_the_table_cuts_no_number(width):
     assert "…" not in out.getvalue()
     assert {len(line) for line in lines[1:]} == {len(lines[-1])} and len(lines[-1]) <= width
     assert "25,557,032" in lines[-2] and "4,089,184,256" in lines[-2]
+
+
+def lines_of(table, width=80):
+    out = io.StringIO()
+    Console(file=out, width=width).print(table)
+    return [line.rstrip() for line in out.getvalue().splitlines()]
+
+
+def blocks(name, image_shape, **options):
+    model = create_model(name, **options)
+    return lines_of(block_table(model, image_shape, summarize(model, image_shape), name))
+
+
+def test_blocks_have_one_row_each_with_poolings_and_dropout_between():
+    rows = [line.split() for line in blocks("alexnet", (224, 224, 3), num_classes=1000)][4:-3]
+    assert rows[:4] == [
+        ["backbone"],
+        ["conv1", "ConvNormAct", "55x55x64", "23,296", "70,276,800"],
+        ["max", "pool", "27x27x64"],
+        ["conv2", "ConvNormAct", "27x27x192", "307,392", "223,948,800"],
+    ]
+    assert [row[0] for row in rows[-6:]] == [
+        "head", "dense1", "Dropout_0", "dense2", "Dropout_1", "logits"
+    ]  # fmt: skip
+    lines = blocks("resnet18", (64, 64, 3), num_classes=10)
+    assert sum("BasicBlock" in line for line in lines) == 8
+    assert any(line.split() == ["global", "mean", "512"] for line in lines)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["resnet50", *(pytest.param(n, marks=pytest.mark.slow) for n in (
+        "densenet121", "googlenet", "inception_v3", "mobilenet_v3_large", "efficientnet_v2_s",
+        "convnext_tiny", "swin_t", "vit_b_16", "regnet_y_400mf", "shufflenet_v2_x1_0",
+        "squeezenet1_0",
+    ))],
+)  # fmt: skip
+def test_nothing_wraps_in_80_columns(name):
+    """Each row of both tables, those without memory, is one line."""
+    model = create_model(name, num_classes=1000)
+    size = max(64, model.min_size)
+    shape = (224, 224, 3) if name.startswith(("vit", "swin")) else (size, size, 3)
+    layers = summarize(model, shape)
+    shown = [layer for layer in layers if layer.kind != "Identity"]
+    for table, count in (
+        (summary_table(layers, name, memory=False), len(shown)),
+        (block_table(model, shape, layers, name), None),
+    ):
+        lines = lines_of(table)
+        assert max(map(len, lines)) <= 80 and "…" not in "".join(lines)
+        assert len(lines) == (count or table.row_count) + 7
+
+
+def test_deeper_layers_and_identities_are_left_out():
+    layers = summarize(create_model("resnet18", num_classes=10), (64, 64, 3))
+    lines = lines_of(summary_table(layers, "resnet18", depth=2))
+    assert any("stage1_block1" in line for line in lines)
+    assert not any(line.split()[:1] == ["conv1"] for line in lines)
+    layers = [*layers, dataclasses.replace(layers[-1], kind="Identity", name="head/nothing")]
+    assert not any("nothing" in line for line in lines_of(summary_table(layers, "resnet18")))

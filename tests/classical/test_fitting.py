@@ -11,9 +11,9 @@ from cnnlab import classical, create_model, data
 from cnnlab.cli.main import main
 from cnnlab.config import Config, DataConfig, ModelConfig
 from cnnlab.errors import UserError
-from cnnlab.models import registry
-from cnnlab.train.display import PlainDisplay
-from cnnlab.train.records import read_rows
+from cnnlab.models import catalog
+from cnnlab.train.callbacks.json_lines import read_rows
+from cnnlab.train.callbacks.progress import PlainDisplay
 
 FAST = ["--config=hog_digits", "--config.data.image_size=16", "--config.model.options.C=0.1"]
 
@@ -166,7 +166,7 @@ def test_checkpoint_of_another_step(run, capsys):
 
 
 def test_it_is_listed_and_no_network(capsys):
-    assert set(classical.BASELINES) == set(registry.BASELINES)
+    assert set(classical.BASELINES) == set(catalog.BASELINES)
     assert launch("list", "models", "hog") == 0
     assert "Dalal & Triggs" in capsys.readouterr().out
     assert launch("summary", "--config=hog_digits") == 1

@@ -3,13 +3,15 @@
 import json
 import re
 import shutil
+import types
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from cnnlab.cli import analyze
 from cnnlab.cli.analyses import KINDS
+from cnnlab.cli.analyses.request import Request
+from cnnlab.cli.flags import analyze
 from cnnlab.cli.main import main
 from tests import trained_runs
 
@@ -68,12 +70,24 @@ def test_kinds_on_a_baseline(kind, tmp_path, capsys):
     analyzed(kind, trained_runs.hog(), tmp_path, capsys)
 
 
+def test_examples_are_named_by_their_files():
+    paths = {"test": [f"test/{i}/{i}.png" for i in range(10)]}
+    data = types.SimpleNamespace(splits={"test": range(10)}, paths=paths)
+    request = Request("mistakes", None, [], "test", 5, None, None, 2)
+    vars(request)["data"] = data
+    assert request.names([0, 3]) == ["test/0/0.png", "test/6/6.png"]  # of every other one
+    data.paths = None
+    assert request.names([0, 3]) == ["0", "6"]
+
+
 def test_numbers_agree_with_the_evaluation(tmp_path, capsys):
     run = trained_runs.lenet()
     accuracy = json.loads((run / "result.json").read_text())["test"]["accuracy"]
     told, arrays = analyzed("mistakes", run, tmp_path, capsys)
     assert 1 - told["mistakes"] / told["examples"] == pytest.approx(accuracy)
     assert arrays["probabilities"].shape == (359, 10)
+    assert [int(name) for name in told["surest"]] == arrays["mistakes"].tolist()
+    assert all(one["class"] != one["answer"] for one in told["surest"].values())
     told, arrays = analyzed("confusion", run, tmp_path, capsys)
     np.testing.assert_array_equal(arrays["confusion"], np.load(run / "confusion_matrix.npy"))
     most = told["most_confused"][0]
@@ -122,14 +136,14 @@ def test_curves(tmp_path, capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ([], "analyze what?"),
+        ([], "analyze needs a kind"),
         (["gradcam"], "There is no analysis 'gradcam'. Did you mean 'grad_cam'"),
         (["filters"], "--workdir must be set"),
         (["filters", "--workdir=nowhere"], "There is no run in nowhere"),
         (["curves"], "needs the folders of runs"),
         (["curves", "nowhere"], "There is no run in nowhere"),
         (["curves", "HOG"], "There are no curves in"),
-        (["filters", "--workdir=LENET", "x.png"], "filters looks at a split of the data"),
+        (["filters", "--workdir=LENET", "x.png"], "filters uses a split of the data"),
         (["filters", "--workdir=LENET", "--layer=x"], "--layer is for feature_maps"),
         (["filters", "--workdir=LENET", "--out=x.txt"], "its ending must be one of"),
         (["filters", "--workdir=LENET", "--out=nowhere/x.png"], "there is no folder 'nowhere'"),
@@ -139,9 +153,12 @@ def test_curves(tmp_path, capsys, monkeypatch):
         (["grad_cam", "--workdir=LENET", "--split=tset"], "Did you mean 'test'"),
         (["grad_cam", "--workdir=LENET", "--target=10"], "there is no class '10'"),
         (["grad_cam", "--workdir=LENET", "--layer=backbone/conv"], "Did you mean 'backbone/conv"),
-        (["grad_cam", "--workdir=LENET", "--layer=head/dense1"], "gives 120 numbers for an image"),
+        (["grad_cam", "--workdir=LENET", "--layer=head/dense1"], "returns 120 numbers per image"),
         (["feature_maps", "--workdir=LENET", "a.png", "b.png"], "shows one image, and 2 are given"),
-        (["filters", "--workdir=HOG"], "'hog' is a classical baseline, and filters looks into"),
+        (
+            ["filters", "--workdir=HOG"],
+            "'hog' is a classical baseline, but filters needs a network",
+        ),
         (["calibration", "--workdir=UNET"], "calibration is for classification"),
         (["shift_consistency", "--workdir=UNET"], "shift_consistency is for classification"),
         (["tsne", "--workdir=LENET", "--examples=3"], "needs at least 4 examples, and there are 3"),
@@ -156,10 +173,10 @@ def test_mistakes(arguments, sentence, capsys):
                 argument = argument.replace(word, str(place()))
         filled.append(argument)
     assert launch(*filled) == 1
-    error = capsys.readouterr().err
+    *told, error = capsys.readouterr().err.strip().splitlines()
+    assert all(line.startswith("data: ") for line in told)  # how the data were understood
     assert sentence in error
     assert error.startswith("error: ")
-    assert len(error.strip().splitlines()) == 1
 
 
 def test_grad_cam_of_a_network_without_maps(tmp_path, capsys):

@@ -1,5 +1,6 @@
 """The command line, called as a user calls it: output, exit status, one sentence for a mistake."""
 
+import csv
 import json
 import shutil
 
@@ -89,13 +90,54 @@ def test_predict(run, tmp_path, capsys):
     assert " %  " in capsys.readouterr().out
 
 
+def test_predict_a_folder_into_tables(run, tmp_path, capsys):
+    """Every image below a folder, or that a pattern matches; what is no image is counted."""
+    for name in ("a.png", "b/c.png", "b/d.PNG"):
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (9, 9), len(name)).save(tmp_path / "in" / name)
+    (tmp_path / "in" / "notes.txt").touch()
+    table = tmp_path / "p.csv"
+    arguments = ["predict", f"--workdir={run}", f"{tmp_path}/in", "--json"]
+    assert launch(*arguments, "--top=2", f"--table={table}") == 0
+    shown = capsys.readouterr()
+    assert "3 images; left out: 1 of type .txt." in shown.err
+    predictions = json.loads(shown.out)["predictions"]
+    names = [f"{tmp_path}/in/{name}" for name in ("a.png", "b/c.png", "b/d.PNG")]
+    assert [prediction["image"] for prediction in predictions] == names
+    rows = list(csv.DictReader(table.open()))
+    assert list(rows[0]) == ["path", "label", "probability", "label_2", "probability_2"]
+    assert [row["path"] for row in rows] == names
+    for row, prediction in zip(rows, predictions, strict=True):
+        first, second = prediction["top"]
+        assert (row["label"], row["label_2"]) == (first["class"], second["class"])
+        assert float(row["probability_2"]) == second["probability"]
+    lines = tmp_path / "p.jsonl"
+    pattern = f"{tmp_path}/in/*/*.png"
+    assert launch(*arguments[:2], pattern, "--top=2", f"--table={lines}") == 0
+    assert list(map(json.loads, lines.read_text().splitlines())) == predictions[1:2]
+    assert f"{names[1]}\n" in capsys.readouterr().out
+
+
+def test_a_table_is_written_whole_or_not_at_all(run, tmp_path, capsys):
+    Image.new("L", (9, 9)).save(tmp_path / "a.png")
+    (tmp_path / "b.png").write_bytes(b"broken")
+    table = tmp_path / "p.csv"
+    table.write_text("before")
+    assert launch("predict", f"--workdir={run}", str(tmp_path), f"--table={table}") == 1
+    assert "b.png' cannot be read as an image" in capsys.readouterr().err
+    assert table.read_text() == "before"
+    assert len(list(tmp_path.iterdir())) == 3
+
+
 def test_summary(capsys):
     arguments = ("--config.model.name=resnet18", "--input_size=224", "--channels=3")
     assert launch("summary", *arguments, "--classes=1000", "--json") == 0
     numbers = last_json(capsys)
     assert numbers["num_parameters"] == 11_689_512
     assert launch("summary") == 0
-    assert "61,706" in capsys.readouterr().out
+    shown = capsys.readouterr()
+    assert "61,706" in shown.out
+    assert shown.err.startswith("data: digits: 1,295 train, 359 test, 143 validation images")
 
 
 @pytest.mark.parametrize(
@@ -109,12 +151,32 @@ def test_list(kind, name, capsys):
     assert launch("list", kind, f"{name[:3]}*") == 0
 
 
+def test_models_are_listed_by_family_with_size_and_cost(capsys):
+    assert launch("list", "models", "*lenet*") == 0
+    lines = capsys.readouterr().out.splitlines()
+    family = lines.index(next(line for line in lines if line.startswith("LeNet (LeCun")))
+    assert [line.split()[0] for line in lines[family + 1 : family + 4]] == [
+        "lenet5", "lenet", "lenet_relu"
+    ]  # fmt: skip
+    assert lines[family + 2].split() == ["lenet", "28x1", "10", "61.7", "k", "417", "k"]
+    assert next(line for line in lines if line.startswith("googlenet ")).endswith("yes")
+    assert launch("list", "models", "lenet", "--json") == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert row.pop("description").startswith("LeNet")
+    assert row == {
+        "name": "lenet", "family": "lenet", "task": "classification", "image_shape": [28, 28, 1],
+        "num_classes": 10, "params": 61706, "macs": 416520, "weights": False,
+    }  # fmt: skip
+
+
 def test_find_lr(tmp_path, capsys):
     picture = tmp_path / "lr.png"
     assert launch("find_lr", "--config=mlp_digits", "--config.data.image_size=8",
                   "--config.optimizer.name=sgd", "--config.optimizer.weight_decay=0",
                   f"--out={picture}", "--json") == 0  # fmt: skip
-    assert 1e-4 < last_json(capsys)["suggestion"] < 10
+    shown = capsys.readouterr()
+    assert 1e-4 < json.loads(shown.out)["suggestion"] < 10
+    assert shown.err.startswith("data: digits: ")
     assert picture.is_file()
 
 
@@ -128,6 +190,36 @@ def test_help_of_the_program_and_of_each_command(capsys):
     at = lines.index("  --config.optimizer.learning_rate=0.1")
     assert lines[at + 1] == "      the schedule's peak."
     assert max(map(len, lines)) <= 100
+
+
+def test_outside_of_a_clone_commands_begin_with_cnnlab(run, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("cnnlab.program._CLONE", tmp_path)
+    assert launch("train", f"--workdir={run}") == 0
+    assert launch("train", "--help") == 0
+    assert launch("train", "--learning_rate=1") == 1
+    found = capsys.readouterr()
+    assert f"  cnnlab eval --workdir={run}" in found.out
+    assert "usage: cnnlab train" in found.out
+    assert "See 'cnnlab train --help'." in found.err
+    assert "launch.py" not in found.out + found.err
+
+
+def test_in_a_clone_the_installed_command_speaks_of_itself(run, capsys, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["/somewhere/bin/cnnlab"])
+    assert launch("train", f"--workdir={run}") == 0
+    assert f"  cnnlab eval --workdir={run}" in capsys.readouterr().out
+
+
+def test_without_arguments_cnnlab_prints_help_and_launch_py_trains(capsys, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        "cnnlab.cli.main._run_command", lambda name, rest: asked.append((name, rest))
+    )
+    main(["/somewhere/bin/cnnlab"])
+    assert "\ncommands:\n  train " in capsys.readouterr().out
+    assert not asked
+    main(["launch.py"])
+    assert asked == [("train", [])]
 
 
 def test_help_means_every_field():
@@ -188,6 +280,10 @@ def test_mistakes(arguments, sentence, capsys, tmp_path, monkeypatch):
         (["predict", "{corrupt}"], "cannot be read as an image"),
         (["predict", "--out=x", "x.png"], "--out is for segmentation"),
         (["predict", "--tile=64", "x.png"], "--tile is for segmentation"),
+        (["predict", "--table=x.txt", "x.png"], "--table=x.txt must end with .csv or .jsonl"),
+        (["predict", "--table=no/x.csv", "x.png"], "--table=no/x.csv: there is no folder 'no'"),
+        (["predict", "no/*.png"], "'no/*.png' matches no file"),
+        (["predict", "cnnlab"], "'cnnlab' has no images (of types"),
     ],
 )
 def test_mistakes_with_a_run(run, arguments, sentence, capsys, tmp_path):

@@ -7,15 +7,18 @@ import sys
 import jax
 import numpy as np
 import pytest
-from PIL import Image
 
+from cnnlab.cli.commands import export as command
 from cnnlab.cli.main import main
 from cnnlab.config import Config, DataConfig, ModelConfig, apply_overrides
-from cnnlab.data import DatasetInfo
+from cnnlab.data import DatasetInfo, DatasetRecord
+from cnnlab.inference import load_run
+from cnnlab.inference.export import export_stablehlo
+from cnnlab.inference.run import TrainedRun
 from cnnlab.pretrained import files, load
-from cnnlab.train import fit, load_run, make_setup
-from cnnlab.train.restore import TrainedRun
-from cnnlab.train.standalone import export_stablehlo
+from cnnlab.train import build_experiment, fit
+from cnnlab.train.checkpoints.writer import CheckpointWriter
+from cnnlab.train.runtime.workdir import Workdir
 from tests.conftest import assert_trees_equal
 from tests.pretrained.peer_networks import libraries, logits_of
 
@@ -26,21 +29,29 @@ def launch(*arguments):
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """A MobileNetV3 trained for a step on images in color."""
-    folder = tmp_path_factory.mktemp("export")
-    rng = np.random.default_rng(0)
-    for name in ("cat", "dog"):
-        for number in range(10):
-            path = folder / "images" / name / f"{number}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(rng.integers(0, 256, (33, 33, 3), np.uint8)).save(path)
-    arguments = [
-        f"--config.data.name=folder:{folder}/images", "--config.data.validation_fraction=0",
-        "--config.model.name=mobilenet_v3_small", "--config.epochs=none", "--config.steps=1",
-        "--config.batch_size=4", "--config.num_devices=1",
-    ]  # fmt: skip
-    assert launch("train", *arguments, f"--workdir={folder}/run") == 0
-    return folder / "run"
+    """A MobileNetV3 for images in color, with random numbers for what training would change."""
+    folder = Workdir(tmp_path_factory.mktemp("export") / "run")
+    overrides = {
+        "data.name": "folder:images", "model.name": "mobilenet_v3_small", "epochs": None,
+        "steps": 1, "batch_size": 4, "num_devices": 1,
+    }  # fmt: skip
+    config = apply_overrides(Config(), overrides)
+    mean, std = (0.5, 0.4, 0.3), (0.25, 0.2, 0.15)
+    sizes = {"train": 20, "test": 10}
+    info = DatasetInfo("folder:images", ("cat", "dog"), (33, 33, 3), sizes, mean, std)
+    experiment, rng = build_experiment(config, info), np.random.default_rng(0)
+
+    def changed(leaf):
+        if not jax.numpy.issubdtype(leaf.dtype, jax.numpy.floating):
+            return leaf
+        return np.asarray(leaf) + rng.uniform(0.0, 0.1, leaf.shape).astype(leaf.dtype)
+
+    folder.create()
+    folder.start(config, DatasetRecord(info), [])
+    state = jax.tree.map(changed, experiment.create_state())
+    with CheckpointWriter(folder.path) as writer:
+        writer.save(1, {"state": state, "metrics": experiment.zero_metrics()}, metric=0.5)
+    return folder.path
 
 
 def test_file_holds_the_run(run, tmp_path, capsys):
@@ -66,7 +77,7 @@ def test_other_library_gives_the_same_logits(run, tmp_path):
     network.load_state_dict(safetensors_torch.load_file(path), strict=True)
     images = np.random.default_rng(0).normal(size=(3, 33, 33, 3)).astype(np.float32)
     trained = load_run(run)
-    model = trained.setup.model
+    model = trained.experiment.model
     ours = jax.jit(lambda v, x: model.apply(v, x, train=False))(trained.variables, images)
     theirs = logits_of(network, images)
     np.testing.assert_allclose(ours, theirs, atol=1e-4 * np.abs(theirs).max())
@@ -82,13 +93,16 @@ def test_segmentation_models_pytorch_loads_what_is_written(tmp_path, capsys, mon
                  "model.options": {"encoder": "vgg11", "widths": (16, 16, 16, 16, 8)}}  # fmt: skip
     ones = (1.0,) * 3
     info = DatasetInfo("scenes", ("a", "b", "c"), (32, 32, 3), {"train": 9}, ones, ones)
-    setup = make_setup(apply_overrides(Config(), overrides), info)
-    shapes = setup.abstract_state().variables
+    experiment = build_experiment(apply_overrides(Config(), overrides), info)
+    shapes = experiment.abstract_state().variables
     variables = jax.tree.map(lambda leaf: np.full(leaf.shape, 0.5, leaf.dtype), shapes)
-    monkeypatch.setattr("cnnlab.train.load_run", lambda *_: TrainedRun(setup, variables, 7))
+    trained = TrainedRun(experiment, variables, 7, DatasetRecord(info))
+    monkeypatch.setattr(command, "load_run", lambda *_: trained)
     arguments = ["export", "--workdir=run", f"--out={tmp_path}/x.safetensors"]
     assert launch(*arguments) == 1
-    assert "torchvision has no network like encoder_unet: use naming=smp" in capsys.readouterr().err
+    assert (
+        "torchvision has no network like encoder_unet: use --naming=smp" in capsys.readouterr().err
+    )
     assert launch(*arguments, "--naming=smp") == 0
     first, *lines = capsys.readouterr().out.splitlines()
     assert "weights of step 7, under the names of smp/unet-vgg11" in first
@@ -160,5 +174,6 @@ def test_without_a_converter_onnx_is_one_sentence(run, tmp_path, capsys, monkeyp
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     path = tmp_path / "x.onnx"
     assert launch("export", f"--workdir={run}", "--format=onnx", f"--out={path}") == 1
-    assert "pip install 'cnnlab[onnx]'" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "pip install 'cnnlab[onnx]' and then pip install --no-deps 'jax2onnx" in error
     assert not path.exists()

@@ -52,12 +52,14 @@ def test_of_images(run, tmp_path, capsys):
         assert (file["embedding"][0] != file["embedding"][1]).any()
 
 
-def test_of_a_pretrained_network_without_training(run, tmp_path):
+def test_of_a_pretrained_network_without_training(run, tmp_path, capsys):
     """The weights of the run, read as a source, give what the run gives."""
     assert launch("features", f"--workdir={run}", f"--out={tmp_path}/run.npz") == 0
     assert launch(
         "features", *TINY, f"--config.model.pretrained={run}", f"--out={tmp_path}/source.npz"
     ) == 0  # fmt: skip
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(":")[0] for line in lines] == ["data", "data"]
     with np.load(tmp_path / "run.npz") as one, np.load(tmp_path / "source.npz") as other:
         np.testing.assert_allclose(one["embedding"], other["embedding"], rtol=1e-5, atol=1e-6)
 
@@ -78,6 +80,7 @@ def test_of_a_pretrained_network_without_training(run, tmp_path):
 def test_mistakes(run, capsys, arguments, sentence):
     arguments = [argument.replace("RUN", str(run)) for argument in arguments]
     assert launch("features", *arguments) == 1
-    error = capsys.readouterr().err
+    *told, error = capsys.readouterr().err.strip().splitlines()
+    assert all(line.startswith("data: ") for line in told)  # how the data were understood
     assert sentence in error
-    assert len(error.strip().splitlines()) == 1
+    assert error.startswith("error: ")

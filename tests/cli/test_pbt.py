@@ -18,7 +18,7 @@ def launch(*arguments):
 
 
 def test_a_population_from_its_start_to_its_schedule(tmp_path, capsys):
-    asked = [RATE, "--every_steps=4", "--members=3", f"--workdir={tmp_path}", "--mode=vmap"]
+    asked = [RATE, "--every_steps=4", "--members=3", f"--study={tmp_path}", "--mode=vmap"]
     assert launch(*asked) == 0
     out = capsys.readouterr().out
     assert out.count(" copies ") == 3  # after steps 4, 8 and 12
@@ -43,6 +43,6 @@ def test_a_population_from_its_start_to_its_schedule(tmp_path, capsys):
     ],
 )
 def test_mistakes(tmp_path, capsys, flags, sentence):
-    assert launch(*flags, f"--workdir={tmp_path}/new") == 1
+    assert launch(*flags, f"--study={tmp_path}/new") == 1
     assert sentence in capsys.readouterr().err
     assert not (tmp_path / "new" / "members").exists()

@@ -1,6 +1,8 @@
 """`launch.py train`, `eval` and `predict` of a segmentation run."""
 
+import csv
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -83,6 +85,25 @@ def test_predict(run, photo, tmp_path, capsys, options):
     assert all(f"{name} {100 * share:.1f} %" in line for name, share in shares.items())
 
 
+def test_predict_keeps_the_folders_of_a_folder(run, photo, tmp_path, capsys):
+    """Images of one name in two folders; the table has the share of every class."""
+    images, out, table = tmp_path / "images", tmp_path / "out", tmp_path / "shares.csv"
+    for patient in ("p1", "p2"):
+        (images / patient).mkdir(parents=True)
+        shutil.copy(photo, images / patient / "scan.jpg")
+    arguments = ["predict", f"--workdir={run}", str(images), f"--out={out}", f"--table={table}"]
+    assert launch(*arguments, "--json") == 0
+    predictions = last_json(capsys)["predictions"]
+    written = sorted(str(path.relative_to(out)) for path in out.rglob("*.png"))
+    expected = [f"p{n}/scan{end}.png" for n in (1, 2) for end in ("", "_overlay")]
+    assert written == sorted(expected)
+    for row, prediction in zip(csv.DictReader(table.open()), predictions, strict=True):
+        assert row["mask"] == prediction["labels"]
+        shares = {name: float(row[name]) for name in list(row)[3:]}
+        assert len(shares) == 11
+        assert {name: share for name, share in shares.items() if share} == prediction["shares"]
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
@@ -91,7 +112,7 @@ def test_predict(run, photo, tmp_path, capsys, options):
         (["--out=OUT", "--tile=33"], "tile of 33 pixels must be a multiple of 2"),
         (["--out=OUT", "--overlap=3"], "set tile as well"),
         (["--out=PHOTO"], "is a file, and must be a folder"),
-        (["--out=OUT", "PHOTO"], "photo.png of 'PHOTO' would overwrite 'PHOTO' or what is made"),
+        (["--out=OUT", "PHOTO"], "photo.png of 'PHOTO' would overwrite 'PHOTO' or one of its"),
         (["--out=OUT", "OUT/photo.png"], "would overwrite 'OUT/photo.png'"),
     ],
 )

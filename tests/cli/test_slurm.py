@@ -16,8 +16,8 @@ from cnnlab.cli.run_job import submit_run
 from cnnlab.config import apply_overrides, to_json
 from cnnlab.errors import UserError
 from cnnlab.train import fit
-from cnnlab.train.records import read_rows
-from cnnlab.train.workdir import Workdir
+from cnnlab.train.callbacks.json_lines import read_rows
+from cnnlab.train.runtime.workdir import Workdir
 from tests.train.test_loop import Quiet
 
 pytest.importorskip("submitit", reason="pip install 'cnnlab[slurm]'")
@@ -60,7 +60,7 @@ def children(pid):
 
 @pytest.mark.slow
 def test_job_near_its_time_limit_saves_and_goes_on(config, tmp_path):
-    fit(config, tmp_path / "whole", display=Quiet())
+    fit(config, tmp_path / "whole", callbacks=[Quiet()])
     workdir = Workdir(tmp_path / "run")
     (job,) = submit_run(config, workdir.path, options=["timeout_min=5"], cluster="local")
     wait_for(lambda: has_rows(workdir))
@@ -68,7 +68,7 @@ def test_job_near_its_time_limit_saves_and_goes_on(config, tmp_path):
     os.kill(task, signal.SIGUSR2)
     wait_for(lambda: workdir.result())
     assert numbers(workdir) == numbers(Workdir(tmp_path / "whole"))
-    starts = workdir._read("environment.json")
+    starts = workdir.starts()
     assert [start["command"][:2] for start in starts] == [["launch.py", "train"]] * 2
     printed = (workdir.path / "logs" / f"{job}_0_log.out").read_text()
     assert re.search(r"Resuming at step (\d+) of 1000", printed)
@@ -134,7 +134,7 @@ def test_tasks_of_a_slurm_job_train_together(slurm, config, tmp_path, monkeypatc
     """From the command line; Slurm tells the job that it will end, and it is queued again."""
     monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=1")
     config = apply_overrides(config, {"num_devices": None})
-    fit(apply_overrides(config, {"num_devices": 1}), tmp_path / "whole", display=Quiet())
+    fit(apply_overrides(config, {"num_devices": 1}), tmp_path / "whole", callbacks=[Quiet()])
     Workdir(tmp_path).write("config.json", to_json(config))
     workdir = Workdir(tmp_path / "run")
     flags = [f"--config={tmp_path}/config.json", f"--workdir={workdir.path}", "--launcher=slurm",
@@ -149,7 +149,7 @@ def test_tasks_of_a_slurm_job_train_together(slurm, config, tmp_path, monkeypatc
     ours, whole = numbers(workdir), numbers(Workdir(tmp_path / "whole"))
     assert [row[:2] for row in ours] == [row[:2] for row in whole]
     assert ours[-1][2] == pytest.approx(whole[-1][2], rel=1e-2)
-    starts = workdir._read("environment.json")
+    starts = workdir.starts()
     assert [start["processes"] for start in starts] == [2, 2]
     assert starts[0]["command"][-1] == "--distributed"
     printed = (workdir.path / "logs" / f"{job}_0_log.out").read_text()
@@ -178,7 +178,7 @@ def test_mistakes(flags, sentence, tmp_path, monkeypatch, capsys):
 
 
 def test_another_config_is_refused_before_the_job(tiny_config, tmp_path):
-    fit(tiny_config, tmp_path, display=Quiet())
+    fit(tiny_config, tmp_path, callbacks=[Quiet()])
     other = apply_overrides(tiny_config, {"batch_size": 16})
     with pytest.raises(UserError, match="batch_size"):
         submit_run(other, tmp_path, cluster="local")

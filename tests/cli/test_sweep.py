@@ -10,7 +10,7 @@ import pytest
 
 from cnnlab.cli.main import main
 from cnnlab.config import Config
-from cnnlab.sweep.plan import plan_config
+from cnnlab.sweep.study.plan import plan_config
 
 TINY = [
     "--config=mlp_digits", "--config.epochs=none", "--config.steps=8", "--config.num_devices=1",
@@ -56,9 +56,9 @@ def test_a_study_from_its_list_to_its_best_config(tmp_path, capsys):
 
     for flags, line in (
         (["--seed=1"], "seed: 0 -> 1"),
-        (["--sampler=random", "--lag=3"], "sampler: grid -> random"),
+        (["--sampler=random"], "sampler: grid -> random"),
         (["--config.batch_size=32"], "config.batch_size: 64 -> 32"),
-        (["--param=batch_size=[32, 64]"], "--param batch_size: none -> [32, 64]"),
+        (["--param=batch_size=[32, 64]"], "param batch_size: none -> [32, 64]"),
         (["--repeats=2"], "repeats: 1 -> 2"),
     ):
         assert launch(study, *flags) == 1
@@ -85,7 +85,7 @@ def test_interrupted(tmp_path, capsys):
 
     threading.Thread(target=interrupt, daemon=True).start()
     assert launch(*asked) == 130
-    assert f"Go on with: python launch.py sweep --study={tmp_path}/s" in capsys.readouterr().err
+    assert f"Resume with: python launch.py sweep --study={tmp_path}/s" in capsys.readouterr().err
     assert launch(f"--study={tmp_path}/s", "--status", "--json") == 0
     assert last_json(capsys)["counts"] == {"waiting": 1}
 
@@ -118,7 +118,8 @@ def test_space_of_an_experiment(tmp_path, capsys):
         ([RATE, "--pruner=ash"], "Unknown pruner 'ash'. Did you mean 'asha'"),
         ([RATE, "--constraint=batch_size <"], "'batch_size <' is not a condition"),
         ([RATE, "--workers=0"], "--workers=0 must be at least 1"),
-        ([RATE, "--launcher=pbs"], "--launcher=pbs must be one of local, slurm"),
+        ([RATE, "--launcher=pbs"], "--launcher=pbs must be one of local, slurm, ray"),
+        ([RATE, "--ray=num_cpus=1"], "--ray=num_cpus=1 is for tasks: add --launcher=ray"),
         ([RATE, "--status"], "There is no study in"),
         ([RATE, "positional"], "'sweep' takes flags only"),
     ],
@@ -132,7 +133,7 @@ def test_mistakes(flags, sentence, tmp_path, capsys):
 
 
 def test_plan_knows_metric_and_direction():
-    options = {"sampler": "grid", "pruner": "none", "repeats": 1, "seed": 0, "lag": 1}
+    options = {"sampler": "grid", "pruner": "none", "repeats": 1, "seed": 0}
     config = Config(steps=10, epochs=None)
     config.evaluation.metric = "loss"
     spec = plan_config(config, {"seed": [0, 1]}, [], **options)

@@ -25,7 +25,7 @@ def pil(pixels):
 def apply(function, pixels, *arguments):
     """Our result of one image, in levels of 0 to 255."""
     images = jnp.asarray(pixels[None], jnp.float32) / 255.0
-    result = function(images, *(jnp.full(1, a) for a in arguments))
+    result = jax.jit(function)(images, *(jnp.full(1, a) for a in arguments))
     return np.asarray(result[0]) * 255.0
 
 
@@ -91,7 +91,7 @@ def test_hue_is_that_of_the_hsv_model(turn):
     for index in np.ndindex(6, 7):
         hue, saturation, value = colorsys.rgb_to_hsv(*colors[0][index].astype(float))
         expected[0][index] = colorsys.hsv_to_rgb((hue + turn) % 1.0, saturation, value)
-    ours = color.hue(jnp.asarray(colors), jnp.full(1, turn))
+    ours = jax.jit(color.hue)(jnp.asarray(colors), jnp.full(1, turn))
     np.testing.assert_allclose(ours, expected, atol=1e-5)
 
 

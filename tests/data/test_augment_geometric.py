@@ -6,8 +6,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnnlab.data.augment import flip, pad_crop, random_affine, random_resized_crop
-from cnnlab.data.augment.geometric import affine, affine_matrices
+from cnnlab.data import augment
+from cnnlab.data.augment import geometric
+
+# As programs: compiling each of their operations alone takes longer.
+affine = jax.jit(geometric.affine)
+affine_matrices = jax.jit(geometric.affine_matrices)
+flip = jax.jit(augment.flip, static_argnames="vertical")
+pad_crop = jax.jit(augment.pad_crop, static_argnames=("pad", "mode"))
+random_affine = jax.jit(augment.random_affine)
+random_resized_crop = jax.jit(augment.random_resized_crop, static_argnames=("scale", "ratio"))
 
 ZERO = jnp.zeros(1)
 ONE = jnp.ones(1)
@@ -146,11 +154,11 @@ def test_strengths_may_be_traced_so_that_a_schedule_compiles_once(rng, images):
     traces = []
 
     @jax.jit
-    def augment(strength):
+    def traced(strength):
         traces.append(strength)
-        return random_affine(rng, images, rotate_degrees=strength, translate=strength / 90)
+        return augment.random_affine(rng, images, rotate_degrees=strength, translate=strength / 90)
 
-    first, second = augment(0.0), augment(45.0)
+    first, second = traced(0.0), traced(45.0)
     assert len(traces) == 1
     np.testing.assert_allclose(first, images, atol=1e-5)
     assert not np.allclose(second, images, atol=1e-2)

@@ -63,7 +63,14 @@ def test_colors_and_cutout_leave_labels():
 
 
 @pytest.mark.parametrize(
-    "fields", [{"mixup_alpha": 0.2}, {"cutmix_alpha": 1.0}, {"randaugment_num_layers": 2}]
+    "fields",
+    [
+        {"mixup_alpha": 0.2},
+        {"cutmix_alpha": 1.0},
+        {"randaugment_num_layers": 2},
+        {"trivial_augment": True},
+        {"random_erasing": 0.5},
+    ],
 )
 def test_what_parts_them_is_one_sentence(fields):
     with pytest.raises(UserError, match=next(iter(fields))):
@@ -73,7 +80,8 @@ def test_what_parts_them_is_one_sentence(fields):
 def test_the_elastic_field_has_the_spread_that_was_asked_for():
     """A ramp, moved, shows the motion along it."""
     ramp = jnp.broadcast_to(jnp.arange(96.0)[:, None, None], (8, 96, 96, 1))
-    moved = geometric.elastic(jax.random.key(0), ramp, 2.0, 6.0) - ramp
+    elastic = jax.jit(geometric.elastic, static_argnums=(2, 3))
+    moved = elastic(jax.random.key(0), ramp, 2.0, 6.0) - ramp
     inside = np.asarray(moved)[:, 16:-16, 16:-16, 0]
     assert inside.std() == pytest.approx(2.0, rel=0.15)
     # Smooth: neighbours move nearly alike.
@@ -134,5 +142,5 @@ def test_every_image_of_a_batch_has_a_draw_of_its_own():
         one = batch()["label"][:1]
         same = {"image": np.repeat(one, 6, 0)[..., None], "label": np.repeat(one, 6, 0)}
         augment = make_augment(AugmentConfig(**fields), num_classes=4, mean=(0.0,), std=(1.0,))
-        labels = np.asarray(augment(jax.random.key(0), same)["label"])
+        labels = np.asarray(jax.jit(augment)(jax.random.key(0), same)["label"])
         assert len(np.unique(labels.reshape(6, -1), axis=0)) > 3

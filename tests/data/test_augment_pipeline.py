@@ -1,12 +1,14 @@
 """The augmentation of a recipe: order, ranges, targets, one compilation, RandAugment's list."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from cnnlab.data.augment import AugmentConfig, make_augment, make_normalize, randaugment
-from cnnlab.data.augment.randaugment import OPERATIONS, apply_operations
+from cnnlab.data.augment.rand_augment import OPERATIONS, apply_operations
 from cnnlab.errors import UserError
 
 EVERYTHING = AugmentConfig(
@@ -59,7 +61,7 @@ def test_everything_at_once_compiles_once_and_keeps_shape_and_range(shape):
 
 
 def test_the_key_decides(rng):
-    augment, batch = jax.jit(build(EVERYTHING)), batch_of((4, 8, 8, 3))
+    augment, batch = jax.jit(build(EVERYTHING)), batch_of((6, 9, 7, 3))
     first, again = augment(rng, batch), augment(rng, batch)
     other = augment(jax.random.key(1), batch)
     np.testing.assert_array_equal(first["image"], again["image"])
@@ -68,8 +70,8 @@ def test_the_key_decides(rng):
 
 def test_switching_one_on_leaves_the_draws_of_the_others(rng):
     batch = batch_of((8, 8, 8, 3))
-    alone = build(AugmentConfig(flip=True))(rng, batch)["image"]
-    beside = build(AugmentConfig(flip=True, cutout=4))(rng, batch)["image"]
+    alone = jax.jit(build(AugmentConfig(flip=True)))(rng, batch)["image"]
+    beside = jax.jit(build(AugmentConfig(flip=True, cutout=4)))(rng, batch)["image"]
     kept = np.asarray(beside != 0).all(-1)
     np.testing.assert_array_equal(np.asarray(alone)[kept], np.asarray(beside)[kept])
 
@@ -111,7 +113,8 @@ def test_every_operation_of_randaugment_is_neutral_or_changes_the_image_as_it_sh
     images = jnp.broadcast_to(jnp.asarray(image), (len(OPERATIONS), 24, 24, channels))
     choices = jnp.arange(len(OPERATIONS))
     signs = jnp.ones(len(OPERATIONS))
-    none, strong = (apply_operations(images, choices, signs, m) for m in (0.0, 1.0))
+    compiled = jax.jit(apply_operations)
+    none, strong = (compiled(images, choices, signs, m) for m in (0.0, 1.0))
     unlike = {"autocontrast", "equalize"}  # these have no strength
     for index, name in enumerate(OPERATIONS):
         if name not in unlike:
@@ -124,7 +127,8 @@ def test_every_operation_of_randaugment_is_neutral_or_changes_the_image_as_it_sh
 
 def test_randaugment_draws_an_operation_for_each_image(rng):
     image = jax.random.uniform(rng, (1, 8, 8, 3))
-    results = randaugment(rng, jnp.tile(image, (32, 1, 1, 1)), num_layers=1, magnitude=15.0)
+    draw = jax.jit(functools.partial(randaugment, num_layers=1, magnitude=15.0))
+    results = draw(rng, jnp.tile(image, (32, 1, 1, 1)))
     kinds = {np.asarray(r).round(4).tobytes() for r in results}
     # 13 operations that change an image, most of them with two signs.
     assert 10 < len(kinds) <= 24

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from cnnlab.data import ArraySource, batch_indices, eval_batches, train_batches
-from cnnlab.data.folder import FolderSource
+from cnnlab.data.sources.folder import FolderSource
 
 COUNT = 10
 
@@ -150,3 +150,31 @@ def test_eval_keeps_the_order(source):
 def test_eval_batch_that_cannot_be_shared_is_refused(in_memory):
     with pytest.raises(ValueError, match="batch of 5 cannot be shared over 2 processes"):
         next(eval_batches(in_memory, batch_size=5, process_count=2))
+
+
+def test_balanced_batches_of_a_resumed_run_are_those_of_the_unbroken_one():
+    labels = np.repeat([0, 1], [30, 4]).astype(np.int32)
+    images = np.arange(34, dtype=np.uint8)[:, None, None, None]
+    source = ArraySource(images, labels)
+
+    def run(start, **options):
+        return list(
+            train_batches(
+                source,
+                seed=2,
+                batch_size=6,
+                start_step=start,
+                stop_step=9,
+                sampling="balanced",
+                **options,
+            )
+        )
+
+    whole = run(0)
+    for batch, again in zip(whole[5:], run(5), strict=True):
+        np.testing.assert_array_equal(batch["image"], again["image"])
+        np.testing.assert_array_equal(np.bincount(batch["label"]), [3, 3])
+    shares = zip(*(run(0, process_index=i, process_count=3) for i in range(3)), strict=True)
+    for batch, parts in zip(whole, shares, strict=True):
+        joined = np.concatenate([part["image"] for part in parts])
+        np.testing.assert_array_equal(joined, batch["image"])

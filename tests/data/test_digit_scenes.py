@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from cnnlab.data import IGNORE, digit_scenes, digits, load
+from cnnlab.data import IGNORE, load
+from cnnlab.data.sources import digit_scenes, digits
 from cnnlab.errors import UserError
 
 

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from sklearn.datasets import load_digits
 
 from cnnlab.data import ArraySource, DatasetInfo, load
 from cnnlab.data.cache import cached
-from cnnlab.data.split import stratified_split
+from cnnlab.data.splits import stratified_split
 from cnnlab.data.statistics import channel_statistics
 from cnnlab.errors import UserError
 
@@ -112,7 +114,7 @@ def test_info_survives_json(dataset):
 @pytest.mark.parametrize(
     ("images", "labels", "message"),
     [
-        (np.zeros((2, 3, 3, 1), np.float32), np.zeros(2, np.int32), "float32"),
+        (np.zeros((2, 3, 3, 1), np.int32), np.zeros(2, np.int32), "int32"),
         (np.zeros((2, 3, 3), np.uint8), np.zeros(2, np.int32), r"\(2, 3, 3\)"),
         (np.zeros((2, 3, 3, 1), np.uint8), np.zeros(3, np.int32), "as many labels"),
     ],
@@ -148,6 +150,44 @@ def test_cache_decodes_once(tmp_path, monkeypatch):
         np.testing.assert_array_equal(first[split].labels, second[split].labels)
     cached("b", decode)
     assert len(calls) == 2
+
+
+DAMAGE = {
+    "missing": Path.unlink,
+    "empty": lambda path: path.write_bytes(b""),
+    "truncated": lambda path: path.write_bytes(path.read_bytes()[:-3]),
+    "flipped": lambda path: path.write_bytes(path.read_bytes()[:-1] + b"\xff"),
+    "a folder": lambda path: (path.unlink(), path.mkdir()),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+@pytest.mark.parametrize("name", ["images-test.npy", "labels-train.npy", "MANIFEST.sha256"])
+def test_a_damaged_cache_is_decoded_again(tmp_path, monkeypatch, damage, name):
+    monkeypatch.setenv("CNNLAB_CACHE", str(tmp_path))
+    images = np.arange(12, dtype=np.uint8).reshape(3, 2, 2, 1)
+    splits = {s: ArraySource(images + n, np.arange(3)) for n, s in enumerate(("train", "test"))}
+    cached("a", lambda: splits)
+    (folder,) = (tmp_path / "data").iterdir()
+    DAMAGE[damage](folder / name)
+    for decode in (lambda: splits, lambda: pytest.fail("decoded twice")):
+        found = cached("a", decode)
+        assert found.keys() == splits.keys()
+        for split in splits:
+            np.testing.assert_array_equal(found[split].images, splits[split].images)
+            np.testing.assert_array_equal(found[split].labels, splits[split].labels)
+    assert [path.name for path in (tmp_path / "data").iterdir()] == [folder.name]
+
+
+def test_remains_of_killed_processes_leave_the_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("CNNLAB_CACHE", str(tmp_path))
+    old, new = (tmp_path / "data" / f".unfinished-{name}" for name in ("old", "new"))
+    for path in (old, new):
+        path.mkdir(parents=True)
+    os.utime(old, (0, 0))
+    source = ArraySource(np.zeros((3, 2, 2, 1), np.uint8), np.arange(3))
+    cached("a", lambda: {"train": source})
+    assert new.exists() and not old.exists()
 
 
 def test_data_is_there_where_it_cannot_be_cached(tmp_path, monkeypatch):

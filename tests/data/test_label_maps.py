@@ -4,23 +4,16 @@ import jax
 import numpy as np
 import pytest
 
-from cnnlab.data import (
-    IGNORE,
-    ArraySource,
-    batch_indices,
-    digits,
-    eval_batches,
-    load,
-    train_batches,
-)
+from cnnlab.data import IGNORE, ArraySource, batch_indices, eval_batches, load, train_batches
 from cnnlab.data.augment import AugmentConfig, make_augment, make_normalize
 from cnnlab.data.cache import cached
 from cnnlab.data.source import Subset
-from cnnlab.data.split import random_split
+from cnnlab.data.sources import digits
+from cnnlab.data.splits import random_split
 from cnnlab.data.statistics import channel_statistics
 from cnnlab.errors import UserError
-from cnnlab.train.feed import make_feed
-from cnnlab.train.parallel import make_parallel
+from cnnlab.train.runtime.devices import make_parallel
+from cnnlab.train.runtime.input import training_input
 
 COUNT = 10
 
@@ -81,7 +74,7 @@ def test_padding_of_evaluation_is_ignored(source):
 
 @pytest.mark.parametrize("steps_per_call", [1, 2])
 def test_batches_reach_the_devices_as_bytes(source, steps_per_call):
-    feed = make_feed(
+    feed = training_input(
         source,
         make_parallel("jit", 2),
         seed=0,

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnnlab.data import ArraySource, digits, load
-from cnnlab.data.tfds import TfdsSource
+from cnnlab.data import ArraySource, load
+from cnnlab.data.sources import digits
+from cnnlab.data.sources.tfds import TfdsSource
 from cnnlab.errors import UserError
+from tests.data.tfds_records import RecordList
 
 IMAGES = np.zeros((20, 4, 4, 1), np.uint8)
 
@@ -40,7 +42,7 @@ def test_a_streamed_label_out_of_range_names_its_example():
     file = io.BytesIO()
     Image.fromarray(IMAGES[0, ..., 0]).save(file, "PNG")
     records = [{"image": file.getvalue(), "label": label} for label in (0, 2, -1, 3)]
-    source = TfdsSource(records, "image", "label", (4, 4, 1), num_classes=3)
+    source = TfdsSource(RecordList(records), "image", "label", (4, 4, 1), num_classes=3)
     assert source[1]["label"] == 2
     for index, label in ((2, -1), (3, 3)):
         with pytest.raises(UserError, match=f"Example {index} has the label {label}, and 3 class"):

@@ -8,9 +8,11 @@ import pytest
 from PIL import Image
 
 from cnnlab.data import IGNORE, ArraySource, load
-from cnnlab.data.image import fit_image
-from cnnlab.data.mask_file import MaskClasses, fit_mask, read_classes, read_mask
-from cnnlab.data.mask_folder import MaskFolderSource
+from cnnlab.data.describe import describe
+from cnnlab.data.geometry.pixels import place_labels, place_pixels
+from cnnlab.data.geometry.placement import Geometry
+from cnnlab.data.mask_file import MaskClasses, read_classes, read_mask
+from cnnlab.data.sources.mask_folder import MaskFolderSource
 from cnnlab.errors import UserError
 
 PALETTE = """# a comment
@@ -66,7 +68,7 @@ def test_images_and_masks_directly_in_the_path(tmp_path, mode):
     dataset = loaded(tmp_path)
     assert dataset.info.class_names == ("0", "1", "2")
     assert dataset.info.image_shape == (6, 8, 3)
-    assert dataset.info.num_examples == {"train": 14, "test": 4, "validation": 2}
+    assert dataset.info.num_examples == {"train": 15, "test": 4, "validation": 1}
     numbers = [n for source in dataset.splits.values() for n in source.images[:, 0, 0, 0]]
     assert sorted(numbers) == list(range(20))
     for source in dataset.splits.values():
@@ -115,7 +117,7 @@ def test_large_folders_are_streamed_with_the_same_splits(tmp_path, monkeypatch):
     write_pairs(tmp_path, 20)
     in_memory = loaded(tmp_path).splits
     # By its module: in the package, the function `load` hides the module of that name.
-    monkeypatch.setattr(sys.modules["cnnlab.data.load"], "MAX_BYTES", 0)
+    monkeypatch.setattr(sys.modules["cnnlab.data.cache"], "MAX_BYTES", 0)
     streamed = loaded(tmp_path).splits
     for split, source in streamed.items():
         assert isinstance(source, MaskFolderSource)
@@ -145,18 +147,21 @@ def test_images_and_masks_come_to_one_size_together(tmp_path):
     dataset = loaded(tmp_path, image_size=32)
     assert dataset.info.image_shape == (32, 32, 1)
     images, labels = dataset.splits["train"].images[..., 0], dataset.splits["train"].labels
-    assert set(np.unique(labels)) == {0, 1}
-    disagree = (images > 100) != (labels == 1)
+    # 90x70 pixels become 32x24, and what is around them is ignored.
+    assert set(np.unique(labels)) == {0, 1, 255}
+    assert (labels != 255).sum(axis=(1, 2)).tolist() == [32 * 24] * len(labels)
+    disagree = ((images > 100) != (labels == 1)) & (labels != 255)
     assert disagree.mean() < 0.02
-    assert (labels == 1).mean() > 0.1
+    assert (labels == 1).mean() > 0.08
 
 
 @pytest.mark.parametrize("shape", [(32, 32), (45, 35), (20, 64)])
 def test_a_mask_is_cut_like_its_image(shape):
     ramp = np.add.outer(np.arange(90), np.arange(70)).astype(np.uint8)
-    image = fit_image(Image.fromarray(ramp), (*shape, 1))[..., 0]
+    placement = Geometry().place(ramp.shape, shape)
+    image = place_pixels(ramp[..., None], placement, 1)[..., 0]
     # Bicubic smooths and nearest jumps: a ramp tells a shift from that.
-    difference = image.astype(float) - fit_mask(ramp, shape)
+    difference = image.astype(float) - place_labels(ramp, placement)
     inner = difference[3:-3, 3:-3]
     assert abs(inner.mean()) < 0.6
     assert np.abs(inner).max() <= 90 / min(shape) + 1.5
@@ -271,11 +276,14 @@ def test_a_palette_that_cannot_be(tmp_path, line, words):
         read_classes(tmp_path)
 
 
-def test_masks_of_0_and_255(tmp_path):
-    """A common way to save two classes, of which one would be ignored."""
+def test_masks_with_nothing_to_tell_apart(tmp_path):
     for number in range(4):
         write(tmp_path / "images" / f"{number}.png", np.zeros((6, 8)))
+        write(tmp_path / "masks" / f"{number}.png", np.zeros((6, 8)))
+    assert "are 0 (background) at every pixel: there is nothing to learn" in refused(tmp_path)
+    for number in range(4):
         write(tmp_path / "masks" / f"{number}.png", np.eye(6, 8) * 255)
+    (tmp_path / "classes.txt").write_text("a\nb\n")
     assert "no labels but 0, so there is nothing to tell apart (255 is ignored" in refused(tmp_path)
 
 
@@ -293,7 +301,7 @@ def test_16_bit_labels_and_1_bit_masks(tmp_path):
 
 def test_the_other_task_is_named(tmp_path):
     write_pairs(tmp_path / "both")
-    with pytest.raises(UserError, match=r"set --config\.task=segmentation to learn the masks"):
+    with pytest.raises(UserError, match="set task=segmentation to learn the masks"):
         load(f"folder:{tmp_path / 'both'}")
     write(tmp_path / "classes" / "cat" / "0.png", np.zeros((4, 4)))
     assert "neither images/ and masks/ nor train/images/" in refused(tmp_path / "classes")
@@ -304,3 +312,133 @@ def test_a_single_pair_cannot_be_split(tmp_path):
     write_pairs(tmp_path, 1)
     (tmp_path / "classes.txt").write_text("a\n")
     assert "a single image left" in refused(tmp_path)
+
+
+def write_values(folder, *masks):
+    """A pair of files for each mask, given by the values of its halves; twelve of each."""
+    for number, values in enumerate(masks * 12):
+        pixels = np.repeat(np.array(values), 4)[None].repeat(6, 0)
+        write(folder / "images" / f"{number:03}.png", np.full(pixels.shape, number))
+        write(folder / "masks" / f"{number:03}.png", pixels)
+
+
+def test_gray_masks_of_0_and_255_are_background_and_foreground(tmp_path):
+    write_values(tmp_path, (0, 255), (0, 0))
+    dataset = loaded(tmp_path)
+    assert dataset.info.class_names == ("background", "foreground")
+    assert set(np.unique(dataset.splits["train"].labels)) == {0, 1}
+    shares = np.array(dataset.info.class_counts["train"])
+    assert 0.1 < shares[1] / shares.sum() < 0.4 and dataset.info.ignored["train"] == 0
+    assert "2 classes: background " in describe(dataset)[0]
+
+
+def test_a_palette_gives_meaning_to_gray_values(tmp_path):
+    write_values(tmp_path, (0, 255), (0, 128))
+    (tmp_path / "palette.txt").write_text("sky 0 0 0\ncell 255 255 255\nignore 128 128 128\n")
+    dataset = loaded(tmp_path)
+    assert dataset.info.class_names == ("sky", "cell")
+    assert set(np.unique(dataset.splits["train"].labels)) == {0, 1, IGNORE}
+
+
+def test_a_gray_value_that_the_palette_lacks(tmp_path):
+    write_values(tmp_path, (0, 255), (0, 7))
+    (tmp_path / "palette.txt").write_text("sky 0 0 0\ncell 255 255 255\n")
+    assert "has the value 7 at row 0, column 4, and the classes have the values 0, 255" in refused(
+        tmp_path
+    )
+
+
+def test_masks_of_both_kinds_are_refused(tmp_path):
+    write_values(tmp_path, (0, 1), (0, 255))
+    text = refused(tmp_path)
+    assert "000.png' has the values 0 and 1, and '" in text and "001.png' 0 and 255" in text
+    (tmp_path / "classes.txt").write_text("background\ncell\n")
+    assert loaded(tmp_path).info.class_names == ("background", "cell")
+
+
+@pytest.mark.parametrize(
+    ("masks", "shown"),
+    [
+        ([(0, 128)], "0, 128"),
+        ([(0, 127), (0, 254)], "0, 127, 254"),
+        ([(0, 37), (74, 111)], "0, 37, 74, 111"),
+        ([(0, 1), (0, 3)], "0, 1, 3"),
+    ],
+)
+def test_values_with_gaps_are_refused(tmp_path, masks, shown):
+    write_values(tmp_path, *masks)
+    text = refused(tmp_path)
+    assert f"have the values {shown}, which are no labels without gaps" in text
+    assert "classes.txt if there are" in text
+
+
+def test_named_classes_may_have_gaps(tmp_path):
+    write_values(tmp_path, (0, 2))
+    (tmp_path / "classes.txt").write_text("a\nb\nc\n")
+    assert loaded(tmp_path).info.class_names == ("a", "b", "c")
+
+
+@pytest.mark.parametrize(
+    ("masks", "kind"),
+    [
+        ([range(5), range(8), range(12)], "numbers of instances"),
+        ([range(200), range(200)], "200 different ones"),
+    ],
+)
+def test_instance_numbers_and_noise_are_no_classes(tmp_path, masks, kind):
+    for number in range(12):
+        values = np.resize(list(masks[number % len(masks)]), (10, 20))
+        write(tmp_path / "images" / f"{number}.png", values)
+        write(tmp_path / "masks" / f"{number}.png", values)
+    text = refused(tmp_path)
+    assert f"have the values 0, 1, 2, 3, 4, 5, 6, 7, ..., {kind} rather than" in text
+    names = "\n".join(f"class {number}" for number in range(200))
+    (tmp_path / "classes.txt").write_text(names)
+    assert loaded(tmp_path).info.num_classes == 200
+
+
+@pytest.mark.parametrize(
+    ("values", "names", "said"),
+    [
+        ((0, 255), None, "'background'"),
+        ((0, 1), None, "'0', the background,"),
+        ((0, 2), "sky\ncell\nrim", "'sky'"),
+    ],
+)
+def test_masks_that_are_all_background_are_named(tmp_path, values, names, said):
+    write_values(tmp_path, values, values, (0, 0))
+    if names:
+        (tmp_path / "classes.txt").write_text(names)
+    note = loaded(tmp_path).notes[0]
+    count = len(list((tmp_path / "masks").iterdir()))
+    empty = [f"'{tmp_path}/masks/{number:03}.png'" for number in range(2, count, 3)]
+    more = f" and {len(empty) - 8} more" if len(empty) > 8 else ""
+    shown = ", ".join(empty[:8])
+    assert note == f"{len(empty)} of {count} masks are {said} at every pixel: {shown}{more}."
+    assert note in describe(loaded(tmp_path))
+
+
+def test_masks_with_a_suffix(tmp_path):
+    write_pairs(tmp_path)
+    for number in range(10):
+        mask = tmp_path / "masks" / f"{number}.png"
+        mask.rename(mask.with_stem(f"{number}_mask"))
+    hint = "if masks are named '0_mask', set data.mask_suffix=_mask."
+    assert refused(tmp_path).endswith(hint)
+    write(tmp_path / "masks" / "0_color.png", np.zeros((2, 2)))
+    dataset = loaded(tmp_path, mask_suffix="_mask")
+    assert dataset.info.left_out == {"without _mask": 1}
+    assert_pairs(dataset.splits["train"])
+    assert "whose names end with _seg" in refused(tmp_path, mask_suffix="_seg")
+    (tmp_path / "masks" / "3_mask.png").unlink()
+    assert "3.png' has no mask" in (text := refused(tmp_path, mask_suffix="_mask"))
+    assert "masks/3_mask.*'" in text
+
+
+def test_names_pair_in_either_unicode_form(tmp_path):
+    write_pairs(tmp_path)
+    for kind, name in (("images", "caf\u00e9"), ("masks", "cafe\u0301")):
+        path = tmp_path / kind / "0.png"
+        path.rename(path.with_stem(name))
+    paths = loaded(tmp_path).paths
+    assert "images/caf\u00e9.png" in {path for split in paths.values() for path in split}

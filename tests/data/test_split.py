@@ -5,7 +5,7 @@ import pytest
 
 from cnnlab.config import Config, DataConfig, validate
 from cnnlab.data import load
-from cnnlab.data.split import stratified_sample
+from cnnlab.data.splits import stratified_sample
 from cnnlab.errors import UserError
 
 LABELS = np.random.default_rng(0).permutation(np.repeat(np.arange(3), [7, 5, 9]))

@@ -18,11 +18,11 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 # launch.py, for which every set is too large to be held in memory.
 LAUNCH = """
+import importlib
 import sys
-import cnnlab.data
 from cnnlab.cli.main import run
 if __name__ == "__main__":
-    sys.modules["cnnlab.data.load"].MAX_BYTES = 0
+    importlib.import_module("cnnlab.data.cache").MAX_BYTES = 0
     sys.argv = ["launch.py", *sys.argv[1:]]
     run()
 """
@@ -121,7 +121,9 @@ def wait_for_the_end(pids):
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks processes up in /proc")
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "signum", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM]
+)
 def test_a_signal_to_all_processes_ends_a_run_that_goes_on_later(tmp_path, images, signum):
     process = start(tmp_path, images, "--config.epochs=100000.0")
     wait_for_steps(tmp_path, process)

@@ -14,9 +14,14 @@ from tensorflow_datasets.core.download.extractor import ExtractError
 from tensorflow_datasets.core.download.util import DownloadError
 
 from cnnlab.data import load
+from cnnlab.data.geometry.form import Wanted
 from cnnlab.data.source import ArraySource
-from cnnlab.data.tfds import KNOWN, TfdsSource, load_splits, prepare
+from cnnlab.data.sources.tfds import TfdsSource, load_splits
+from cnnlab.data.sources.tfds_builder import KNOWN, find_builder, prepare
+from cnnlab.data.sources.tfds_records import Records
 from cnnlab.errors import UserError
+from cnnlab.storage.object_store import upload
+from tests.data.tfds_records import RecordList
 
 COUNTS = {"train": 12, "test": 5, "validation": 4}
 
@@ -109,7 +114,7 @@ def data_dir(tmp_path_factory):
 
 
 def test_images_of_one_size_come_as_they_are(data_dir):
-    splits, class_names, shape = load_splits("cnnlab_fixed", None, data_dir, None)
+    splits, class_names, (shape, *_) = load_splits("cnnlab_fixed", Wanted(), data_dir, None)
     assert shape == (6, 6, 3)
     assert class_names == ("cat", "dog")
     assert {name: len(source) for name, source in splits.items()} == {"train": 12, "test": 4}
@@ -122,14 +127,22 @@ def test_images_of_one_size_come_as_they_are(data_dir):
         assert example["label"] == source % 2
 
 
+def test_only_the_features_that_are_asked_for_are_parsed(data_dir):
+    records = Records(find_builder("cnnlab_tiny", data_dir), "train", ("image", "label"))
+    assert len(records) == COUNTS["train"]
+    assert set(records[0]) == {"image", "label"}
+    assert records.read_many([3, 0]) == [records[3], records[0]]
+    assert [record["label"] for record in records] == [records[i]["label"] for i in range(12)]
+
+
 def test_a_validation_split_beside_a_test_split_stays_one(data_dir):
-    splits, _, _ = load_splits("cnnlab_tiny", 8, data_dir, None)
+    splits, *_ = load_splits("cnnlab_tiny", Wanted(image_size=8), data_dir, None)
     assert {name: len(source) for name, source in splits.items()} == COUNTS
 
 
 @pytest.mark.parametrize(("asked", "size"), [(None, 224), (10, 10)])
 def test_photographs_of_many_sizes_are_fitted(data_dir, asked, size):
-    splits, _, shape = load_splits("cnnlab_tiny", asked, data_dir, None)
+    splits, _, (shape, *_) = load_splits("cnnlab_tiny", Wanted(image_size=asked), data_dir, None)
     assert shape == (size, size, 3)
     assert splits["train"][3]["image"].shape == shape
     assert splits["train"][3]["image"].dtype == np.uint8
@@ -137,21 +150,21 @@ def test_photographs_of_many_sizes_are_fitted(data_dir, asked, size):
 
 def test_decoded_images_are_kept_and_read_again(data_dir, tmp_path, monkeypatch):
     monkeypatch.setenv("CNNLAB_CACHE", str(tmp_path))
-    first, _, _ = load_splits("cnnlab_fixed", None, data_dir, None)
+    first, *_ = load_splits("cnnlab_fixed", Wanted(), data_dir, None)
 
     def fail(self):
         raise AssertionError("decoded twice")
 
     monkeypatch.setattr(TfdsSource, "decode", fail)
-    again, _, _ = load_splits("cnnlab_fixed", None, data_dir, None)
+    again, *_ = load_splits("cnnlab_fixed", Wanted(), data_dir, None)
     assert isinstance(again["train"], ArraySource)
     np.testing.assert_array_equal(first["train"].images, again["train"].images)
     np.testing.assert_array_equal(first["test"].labels, again["test"].labels)
 
 
 def test_what_does_not_fit_into_memory_is_decoded_when_asked_for(data_dir, monkeypatch):
-    monkeypatch.setattr("cnnlab.data.tfds.MAX_BYTES", 100)
-    splits, _, _ = load_splits("cnnlab_fixed", None, data_dir, None)
+    monkeypatch.setattr("cnnlab.data.cache.MAX_BYTES", 100)
+    splits, *_ = load_splits("cnnlab_fixed", Wanted(), data_dir, None)
     source = splits["train"]
     assert isinstance(source, TfdsSource)
     assert source[0]["image"].shape == (6, 6, 3)
@@ -163,28 +176,40 @@ def test_what_does_not_fit_into_memory_is_decoded_when_asked_for(data_dir, monke
 
 def test_the_loader_takes_such_a_set(data_dir):
     dataset = load("cnnlab_fixed", data_dir=data_dir, validation_fraction=1 / 3)
-    counts = {"train": 8, "validation": 4, "test": 4}
+    counts = {"train": 7, "validation": 5, "test": 4}
     assert dict(dataset.info.num_examples) == counts
     assert {name: len(source) for name, source in dataset.splits.items()} == counts
 
 
 def test_an_unknown_name_is_answered_with_the_nearest():
     with pytest.raises(UserError, match=r"Unknown data set 'fashon_mnist'.*fashion_mnist"):
-        load_splits("fashon_mnist", None, None, None)
+        load_splits("fashon_mnist", Wanted(), None, None)
+
+
+def test_a_set_in_an_object_store_is_copied(data_dir, bucket):
+    local = {
+        p.relative_to(data_dir).as_posix(): p for p in Path(data_dir).rglob("*") if p.is_file()
+    }
+    upload(f"{bucket}/sets", {name: path for name, path in local.items() if "fixed" in name})
+    here, *_ = load_splits("cnnlab_fixed", Wanted(), data_dir, None)
+    there, *_ = load_splits("cnnlab_fixed", Wanted(), f"{bucket}/sets", None)
+    np.testing.assert_array_equal(there["train"].images, here["train"].images)
+    with pytest.raises(UserError, match="prepare it in a local folder, and copy that to the store"):
+        load_splits("cnnlab_tiny", Wanted(), f"{bucket}/sets", None)
 
 
 def test_an_unknown_version_is_named(data_dir):
     with pytest.raises(UserError, match=r"cnnlab_fixed:9.9.9 cannot be had from TFDS"):
-        load_splits("cnnlab_fixed:9.9.9", None, data_dir, None)
+        load_splits("cnnlab_fixed:9.9.9", Wanted(), data_dir, None)
 
 
 def test_a_table_is_not_an_image_classification_set(data_dir):
     with pytest.raises(UserError, match=r"not an image classification set.*height, weight"):
-        load_splits("cnnlab_table", None, data_dir, None)
+        load_splits("cnnlab_table", Wanted(), data_dir, None)
 
 
 def test_a_missing_manual_dir_is_named(tmp_path):
-    with pytest.raises(UserError, match=r"--manual_dir=.*nowhere: there is no such folder"):
+    with pytest.raises(UserError, match=r"^manual_dir=.*nowhere: there is no such folder"):
         prepare("cnnlab_tiny", str(tmp_path), str(tmp_path / "nowhere"))
 
 
@@ -192,7 +217,7 @@ def test_a_missing_manual_dir_is_named(tmp_path):
     ("error", "words"),
     [
         (DownloadError("no route to host"), "no route to host. On a machine without network"),
-        (AssertionError("Manual directory x does not exist"), "--manual_dir=FOLDER"),
+        (AssertionError("Manual directory x does not exist"), "manual_dir=FOLDER"),
         (OSError("disk full"), "disk full"),
         (ImportError("No module named 'tensorflow'"), r"pip install 'cnnlab\[prepare\]'"),
     ],
@@ -226,8 +251,9 @@ def test_reading_needs_no_tensorflow(data_dir):
     script = (
         "import sys\n"
         "import tests.data.test_tfds\n"
-        "from cnnlab.data.tfds import load_splits\n"
-        f"splits, *_ = load_splits('cnnlab_fixed', None, {data_dir!r}, None)\n"
+        "from cnnlab.data.geometry.form import Wanted\n"
+        "from cnnlab.data.sources.tfds import load_splits\n"
+        f"splits, *_ = load_splits('cnnlab_fixed', Wanted(), {data_dir!r}, None)\n"
         "print(splits['train'][0]['image'].shape, 'tensorflow' in sys.modules)"
     )
     root = Path(__file__).parents[2]
@@ -253,6 +279,7 @@ def test_fashion_mnist_as_published():
 
 
 def test_a_broken_record_is_named():
-    source = TfdsSource([{"image": b"no image", "label": 0}], "image", "label", (6, 6, 3), 2)
+    records = RecordList([{"image": b"no image", "label": 0}])
+    source = TfdsSource(records, "image", "label", (6, 6, 3), 2)
     with pytest.raises(UserError, match="'example 0' cannot be read as an image"):
         source[0]

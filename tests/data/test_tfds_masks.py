@@ -10,9 +10,8 @@ import pytest
 import tensorflow_datasets as tfds
 
 from cnnlab.data import IGNORE, ArraySource, load
-from cnnlab.data import tfds as our_tfds
-from cnnlab.data.tfds import prepare
-from cnnlab.data.tfds_masks import KNOWN, MaskValues, TfdsMaskSource, image_and_mask_keys
+from cnnlab.data.sources.tfds_builder import prepare
+from cnnlab.data.sources.tfds_masks import KNOWN, MaskValues, TfdsMaskSource, image_and_mask_keys
 from cnnlab.errors import UserError
 from tests.data.test_tfds import image, png
 
@@ -118,7 +117,7 @@ def test_masks_are_read_with_their_names(data_dir, name, class_names):
 
 def test_what_does_not_fit_into_memory_is_decoded_when_asked_for(data_dir, monkeypatch):
     whole = load_masks("cnnlab_scenes", data_dir, image_size=10).splits["test"]
-    monkeypatch.setattr(our_tfds, "MAX_BYTES", 100)
+    monkeypatch.setattr("cnnlab.data.cache.MAX_BYTES", 100)
     streamed = load_masks("cnnlab_scenes", data_dir, image_size=10).splits["test"]
     assert isinstance(streamed, TfdsMaskSource)
     for index in range(4):

@@ -17,15 +17,30 @@ NETWORKS = {
         "mobilenet_v2",
         {"stages": [(1, 4, 1, 1), (2, 6, 1, 2), (2, 8, 1, 2), (2, 12, 2, 2)]},
     ),
+    # Without squeeze-and-excitation, whose averages are of all positions.
+    "inverted residuals, second version": (
+        "mobilenet_v3_small",
+        {
+            "blocks": [
+                (3, 8, 4, False, "RE", 2),
+                (5, 12, 6, False, "HS", 2),
+                (3, 16, 6, False, "RE", 2),
+                (5, 16, 6, False, "HS", 1),
+            ]
+        },
+    ),
 }
 
 
-def compiled(function):
-    """Compiles without the optimizations that take most of the time here."""
-    return jax.jit(function, compiler_options={"xla_backend_optimization_level": 0})
-
-
-@pytest.mark.parametrize(("name", "options"), NETWORKS.values(), ids=list(NETWORKS))
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        pytest.param(
+            *network, id=kind, marks=[pytest.mark.slow] if kind.startswith("stride") else []
+        )
+        for kind, network in NETWORKS.items()
+    ],
+)
 def test_every_second_position_is_the_undilated_map(name, options):
     """With the same weights; so the strides moved out of the network and nothing else changed."""
     images = jnp.asarray(np.random.default_rng(0).normal(size=(1, 45, 38, 3)), jnp.float32)
@@ -34,7 +49,7 @@ def test_every_second_position_is_the_undilated_map(name, options):
         for stride in (0, 8, 4)
     }
 
-    @compiled
+    @jax.jit
     def maps():
         variables = models[0].init(jax.random.key(0), images, train=False)
         return {
@@ -58,7 +73,7 @@ def test_dilate_first_is_another_function_with_the_same_parameters():
     plain = create_model("resnet18", num_classes=2, output_stride=8, **SMALL)
     first = create_model("resnet18", num_classes=2, output_stride=8, dilate_first=True, **SMALL)
 
-    @compiled
+    @jax.jit
     def maps():
         variables = plain.init(jax.random.key(0), images, train=False)
         return [model.apply(variables, images, method="features") for model in (plain, first)]

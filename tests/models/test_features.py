@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from cnnlab.models import Classifier, create_model
+from cnnlab.models.classification.lenet import LeNet
 from cnnlab.models.features import extract, map_names
-from cnnlab.models.lenet import LeNet
 
 
 def make(name, **options):

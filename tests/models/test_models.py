@@ -1,6 +1,8 @@
 """One contract for all models, and their exact parameter counts against the published ones."""
 
 import functools
+import importlib
+from pathlib import Path
 
 import flax.linen as nn
 import jax
@@ -9,10 +11,15 @@ import numpy as np
 import pytest
 
 from cnnlab.errors import UserError
-from cnnlab.models import create_model, list_models, model_options, registry
+from cnnlab.models import catalog, create_model, list_models, model_options
 from cnnlab.nn import conv
+from cnnlab.registry import MODELS
 from cnnlab.train import num_parameters
 from tests.models.counts import COUNTS, OTHER_COUNTS
+
+
+def slow(name):
+    return pytest.param(name, marks=pytest.mark.slow)
 
 
 def features_and_logits(model, images):
@@ -31,32 +38,43 @@ def shapes(name, image_shape, num_classes, **options):
     return variables, features, logits
 
 
+_SIZES = {"stage_sizes", "depth", "width", "widths", "group_width", "growth_rate", "blocks",
+          "stages", "stem_width", "stem_kernel", "patch_size", "image_size", "heads", "window",
+          "hidden", "channels", "dropout_rate", "stochastic_depth_rate", "norm_epsilon",
+          "norm_momentum"}  # fmt: skip
+
+
+def kind(name):
+    """What distinguishes the network of a name from others of its file, but for sizes."""
+    family = importlib.import_module(MODELS.entry(name).details["module"])
+    options = {k: v for k, v in family.VARIANTS[name].items() if k not in _SIZES}
+    return family.__name__, tuple(sorted(options.items()))
+
+
+# The others differ from these in sizes only.
+SMALLEST = {kind(n): n for n in sorted(COUNTS, key=lambda n: -COUNTS[n].params)}.values()
+
+
 def test_every_model_has_a_count_with_its_source():
     assert set(COUNTS) == set(list_models(task="classification"))
     assert all(len(count.source) > 5 for count in COUNTS.values())
 
 
-@pytest.mark.parametrize("name", COUNTS)
-def test_parameter_count(name):
+@pytest.mark.parametrize("name", [n if n in SMALLEST else slow(n) for n in COUNTS])
+def test_parameter_count_and_strides(name):
     image_shape, classes, params, batch_stats, _ = COUNTS[name]
-    variables, _, logits = shapes(name, image_shape, classes)
+    variables, features, logits = shapes(name, image_shape, classes)
     assert num_parameters(variables["params"]) == params
     assert num_parameters(variables.get("batch_stats", {})) == batch_stats
     assert set(variables) <= {"params", "batch_stats"}
     assert set(variables["params"]) == {"backbone", "head"}
     assert logits.shape == (1, classes)
+    check_strides(create_model(name, num_classes=classes), features, image_shape[:2])
 
 
 @pytest.mark.parametrize(("name", "image_shape", "classes", "options", "count", "_"), OTHER_COUNTS)
 def test_parameter_count_of_other_forms(name, image_shape, classes, options, count, _):
     assert num_parameters(shapes(name, image_shape, classes, **options)[0]["params"]) == count
-
-
-@pytest.mark.parametrize("name", COUNTS)
-def test_features_have_the_declared_strides(name):
-    image_shape, classes, *_ = COUNTS[name]
-    _, features, _ = shapes(name, image_shape, classes)
-    check_strides(create_model(name, num_classes=classes), features, image_shape[:2])
 
 
 def check_strides(model, features, size):
@@ -69,7 +87,7 @@ def check_strides(model, features, size):
                 assert extent == 1
             else:
                 # Unpadded convolutions and poolings lose pixels at the edges: LeNet's second
-                # convolution four, AlexNet's and NiN's poolings one each.
+                # convolution and Inception v3's stem four, AlexNet's and NiN's poolings one each.
                 assert -(-pixels // stride) - 4 <= extent <= -(-pixels // stride) + 1
 
 
@@ -89,6 +107,7 @@ SMALL = {
     "nin_cifar": {"blocks": (((4, 4), 5, 1, 2, "max"), ((6, 6), 3, 1, 1, "avg"))},
     "googlenet_v1": {"width": 0.1},
     "googlenet": {"width": 0.1, "aux_hidden": 64},
+    "inception_v3": {"width": 0.05, "aux_hidden": 8},
     "resnet18": {"width": 4, "stage_sizes": (1, 1), "stem": "cifar"},
     "resnet50": {"width": 4, "stage_sizes": (1, 1)},
     "resnet18_d2l": {"width": 4, "stage_sizes": (1, 1)},
@@ -105,8 +124,28 @@ SMALL = {
     "densenet121": {"stage_sizes": (1, 2), "growth_rate": 4},
     "densenet_d2l": {"stage_sizes": (2, 1), "growth_rate": 4},
     "densenet_bc_100_12": {"stage_sizes": (1, 1), "growth_rate": 4},
+    "regnet_x_400mf": {"stage_sizes": (1, 1), "widths": (8, 16), "group_width": 16},
     "regnet_y_400mf": {"stage_sizes": (1, 1), "widths": (8, 16), "group_width": 4},
     "convnext_tiny": {"stage_sizes": (1, 1), "width": 8, "patch_size": 2},
+    "squeezenet1_1": {"stem_width": 6, "stages": (((4, 4),), ((4, 6),))},
+    "shufflenet_v2_x0_5": {"widths": (6, 8, 10, 12), "stage_sizes": (2, 1)},
+    "vit_ti_16": {"width": 8, "depth": 2, "heads": 2, "patch_size": 8, "image_size": 32},
+    "vit_s_14_dinov2": {"width": 8, "depth": 1, "heads": 2, "patch_size": 8, "image_size": 40},
+    "swin_t": {"width": 8, "stage_sizes": (2, 1), "heads": (1, 2), "window": 3, "patch_size": 2},
+    "swin_v2_t": {"width": 8, "stage_sizes": (2, 1), "heads": (1, 2), "patch_size": 2},
+    "maxvit_t": {
+        "stage_sizes": (2, 1),
+        "widths": (4, 8),
+        "stem_width": 4,
+        "head_width": 4,
+        "window": 3,
+    },
+    "mit_b0": {
+        "stage_sizes": (2, 1),
+        "widths": (8, 12),
+        "heads": (1, 2),
+        "reductions": (2, 1),
+    },
     "mobilenet_v2": {"stages": ((1, 8, 1, 1), (2, 8, 2, 2)), "width": 0.1},
     "mobilenet_v3_small": {
         "blocks": ((3, 16, 8, True, "RE", 2), (5, 16, 8, True, "HS", 1)),
@@ -115,16 +154,29 @@ SMALL = {
     },
     "efficientnet_b0": {"stages": ((1, 3, 8, 1, 1), (2, 5, 8, 2, 2)), "width": 0.1},
     "tf_efficientnet_lite0": {"stages": ((1, 3, 8, 1, 1), (2, 5, 8, 2, 2)), "width": 0.1},
+    "mnasnet0_5": {"stages": ((1, 3, 8, 1, 1), (2, 5, 8, 2, 2)), "width": 0.1},
+    "efficientnet_v2_s": {
+        "stages": ((1, 3, 8, 2, 1), (2, 3, 8, 1, 2), (2, 3, 8, 1, 1), (2, 3, 8, 1, 1)),
+    },
 }
-_SIZES = {"stage_sizes", "depth", "width", "widths", "group_width", "growth_rate", "blocks",
-          "hidden", "channels", "dropout_rate", "stochastic_depth_rate"}  # fmt: skip
 
 
-def kind(name):
-    """What distinguishes the network of a name from others of its file, but for sizes."""
-    family = registry._VARIANTS[name]
-    options = {k: v for k, v in family.VARIANTS[name].items() if k not in _SIZES}
-    return family.__name__, tuple(sorted(options.items()))
+def test_catalog_is_complete():
+    """It names every file of architectures, and each name of each file, in its order."""
+    folder = Path(catalog.__file__).parent
+    found = {}
+    for task in catalog.FAMILIES:
+        for path in (folder / task).rglob("*.py"):
+            name = ".".join(path.relative_to(folder).with_suffix("").parts)
+            module = importlib.import_module(f"cnnlab.models.{name}")
+            if hasattr(module, "VARIANTS"):
+                found[task, name] = tuple(module.VARIANTS)
+    listed = {
+        (task, name): variants
+        for task, families in catalog.FAMILIES.items()
+        for name, variants in families.items()
+    }
+    assert found == listed
 
 
 def test_every_kind_of_model_has_a_small_form():
@@ -161,15 +213,19 @@ def init(model, images):
     return variables.pop("params"), variables
 
 
-@pytest.mark.parametrize("name", SMALL)
+# The others are compiled by the slow tests, and traced, with their gradients, by the next one.
+QUICK = {"mlp", "lenet_relu", "resnet18", "mobilenet_v2"}
+
+
+@pytest.mark.parametrize("name", [n if n in QUICK else slow(n) for n in SMALL])
 def test_contract(name, monkeypatch):
     """Init, forward and gradient; odd sizes, five channels; evaluation is deterministic."""
     # The form for few channels, which all these small networks would take, compiles slowly; it has
     # tests of its own.
     monkeypatch.setattr(conv, "_FEW_CHANNELS", 0)
     model, images, grad = small(name, "float32")
-    params, collections = compiled(functools.partial(init, model))(images)
-    grads, (logits, updates) = compiled(grad)(params, collections)
+    params, collections = jax.jit(functools.partial(init, model))(images)
+    grads, (logits, updates) = jax.jit(grad)(params, collections)
     assert logits.shape == (2, 7)
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(grads))
     still = [path for path, leaf in leaves(grads) if path.endswith("kernel") and not leaf.any()]
@@ -177,7 +233,7 @@ def test_contract(name, monkeypatch):
     moved = [np.abs(new - old).max() > 0 for (_, new), (_, old) in
              zip(leaves(updates), leaves(collections), strict=True)]  # fmt: skip
     assert all(moved)
-    evaluate = compiled(
+    evaluate = jax.jit(
         lambda v, x: model.apply(v, x, mutable=list(collections), method=features_and_logits)
     )
     variables = {"params": params, **collections}
@@ -194,37 +250,34 @@ def test_contract(name, monkeypatch):
 @pytest.mark.parametrize("name", SMALL)
 def test_bfloat16_computes_in_it_and_keeps_float32_outside(name):
     model, images, grad = small(name, "bfloat16")
-    params, collections = jax.eval_shape(functools.partial(init, model), images)
+    (features, _), variables = jax.eval_shape(
+        lambda x: model.init_with_output(jax.random.key(0), x, method=features_and_logits), images
+    )
+    params, collections = variables.pop("params"), variables
     grads, (logits, updates) = jax.eval_shape(grad, params, collections)
     outside = jax.tree.leaves((params, collections, grads, updates))
     assert {leaf.dtype for leaf in outside} == {jnp.dtype("float32")}
     assert logits.dtype == jnp.float32
-    features, _ = jax.eval_shape(
-        lambda v: model.apply(v, images, method=features_and_logits),
-        {"params": params, **collections},
-    )
+    assert logits.shape == (2, 7)
+    check_strides(model, features, images.shape[1:3])
     assert {feature.dtype for feature in features} == {jnp.dtype("bfloat16")}
 
 
 @pytest.mark.parametrize(
-    "name", ["lenet_relu", "resnet18", "densenet121", "convnext_tiny", "efficientnet_b0"]
+    "name",
+    ["lenet_relu", "resnet18", slow("densenet121"), slow("convnext_tiny"), slow("efficientnet_b0")],
 )
 def test_bfloat16_is_near_float32(name, monkeypatch):
     monkeypatch.setattr(conv, "_FEW_CHANNELS", 0)
     model, images, _ = small(name, "float32")
-    params, collections = compiled(functools.partial(init, model))(images)
+    params, collections = jax.jit(functools.partial(init, model))(images)
     exact, rough = (
-        compiled(functools.partial(small(name, dtype)[0].apply, train=False))(
+        jax.jit(functools.partial(small(name, dtype)[0].apply, train=False))(
             {"params": params, **collections}, images
         )
         for dtype in ("float32", "bfloat16")
     )
     assert 0 < np.abs(exact - rough).max() < 0.05 * np.abs(exact).max()
-
-
-def compiled(function):
-    """Compiled with few optimizations: each program here runs once or twice."""
-    return jax.jit(function, compiler_options={"xla_backend_optimization_level": 1})
 
 
 def leaves(tree):
@@ -256,15 +309,14 @@ def test_zero_init_residual_starts_as_identity():
     variables = jax.jit(lambda x: model.init(jax.random.key(0), x, train=False))(images)
     scales = variables["params"]["backbone"]["stage1_block1"]["norm2"]["scale"]
     assert not scales.any()
-    stem_and_stage1 = model.apply(variables, images, method="features")[0]
+    maps = jax.jit(functools.partial(model.apply, method="features"))
+    stem_and_stage1 = maps(variables, images)[0]
     # Stage 1 has no projection: with its residual branches silent, it passes the stem on.
     variables = jax.tree.map(lambda x: x, variables)
     for block in ("stage1_block1", "stage1_block2"):
         for layer in ("conv1", "conv2"):
             variables["params"]["backbone"][block][layer]["kernel"] *= 2.0
-    np.testing.assert_array_equal(
-        stem_and_stage1, model.apply(variables, images, method="features")[0]
-    )
+    np.testing.assert_array_equal(stem_and_stage1, maps(variables, images)[0])
 
 
 def test_lenet_layer_shapes():
@@ -290,8 +342,9 @@ def test_lenet5_layers_have_the_papers_parameters():
 def test_dropout_drops_in_training_only():
     model = create_model("mlp", num_classes=3, dropout_rate=0.5)
     images = jnp.ones((2, 4, 4, 1))
-    variables = model.init(jax.random.key(0), images, train=False)
+    variables = jax.jit(functools.partial(model.init, train=False))(jax.random.key(0), images)
 
+    @jax.jit
     def apply(seed):
         rngs = {"dropout": jax.random.key(seed)}
         return model.apply(variables, images, train=True, rngs=rngs)

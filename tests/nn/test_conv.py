@@ -122,12 +122,12 @@ def test_other_convolutions_are_laxs(options):
 def test_layer_equals_flax(channels, padding):
     x, _ = data((2, 10, 11, channels), (3, 3), 5)
     ours, theirs = (layer(5, (3, 3), strides=2, padding=padding) for layer in (Conv, nn.Conv))
-    variables = theirs.init(jax.random.key(0), x)
-    found = ours.init(jax.random.key(0), x)
-    assert jax.tree.map(jnp.shape, found) == jax.tree.map(jnp.shape, variables)
-    np.testing.assert_allclose(
-        ours.apply(variables, x), theirs.apply(variables, x), rtol=1e-5, atol=1e-5
-    )
+    shapes = jax.eval_shape(theirs.init, jax.random.key(0), x)
+    assert jax.eval_shape(ours.init, jax.random.key(0), x) == shapes
+    rng = np.random.default_rng(1)
+    variables = jax.tree.map(lambda leaf: rng.normal(size=leaf.shape).astype("float32"), shapes)
+    one, other = jax.jit(lambda v: (ours.apply(v, x), theirs.apply(v, x)))(variables)
+    np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5 * np.abs(other).max())
 
 
 def test_bfloat16():
@@ -146,8 +146,8 @@ def test_vmap_over_kernels_and_second_derivative():
     def conv(k):
         return conv_general_dilated(x, k, (1, 1), "SAME", dimension_numbers=NHWC)
 
-    outputs = jax.vmap(conv)(kernels)
+    outputs = jax.jit(jax.vmap(conv))(kernels)
     np.testing.assert_allclose(outputs[1], 2 * outputs[0], rtol=1e-5, atol=1e-5)
-    curvature = jax.jvp(jax.grad(lambda k: jnp.square(conv(k)).sum()), (k,), (k,))[1]
-    gradient = jax.grad(lambda k: jnp.square(conv(k)).sum())(k)
+    gradient_of = jax.grad(lambda k: jnp.square(conv(k)).sum())
+    gradient, curvature = jax.jit(lambda k: jax.jvp(gradient_of, (k,), (k,)))(k)
     np.testing.assert_allclose(curvature, gradient, rtol=1e-4, atol=1e-3)  # a quadratic form

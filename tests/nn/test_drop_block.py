@@ -9,7 +9,8 @@ from cnnlab.nn.drop_block import DropBlock
 
 
 def drop(x, key=0, **options):
-    return np.asarray(DropBlock(**options).apply({}, x, rngs={"dropout": jax.random.key(key)}))
+    apply = jax.jit(lambda key: DropBlock(**options).apply({}, x, rngs={"dropout": key}))
+    return np.asarray(apply(jax.random.key(key)))
 
 
 def test_drops_whole_blocks_and_scales_the_rest():

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cnnlab.nn.dropout import Dropout
+from cnnlab.nn.dropout import Dropout, DropoutRate, dropout_rate
 
 
 class Twice(nn.Module):
@@ -32,15 +32,26 @@ def test_traced_rate(rng, dtype, rate):
 
     expected = jax.jit(lambda: apply(nn.Dropout, rate))()
     assert jax.jit(lambda: apply(Dropout, rate))().tolist() == expected.tolist()
-    traced = jax.jit(lambda rate: apply(Dropout, rate))(rate)
+
+    @jax.jit
+    def apply_traced(rate):
+        with dropout_rate(rate):
+            return apply(Dropout, DropoutRate(0.5))
+
+    traced = apply_traced(rate)
     assert traced.dtype == expected.dtype
     np.testing.assert_allclose(np.float32(traced), np.float32(expected), rtol=1e-6)
 
 
 def test_traced_rate_is_nothing_in_evaluation(rng):
     x = jnp.ones((4, 4))
-    out = jax.jit(lambda rate: Dropout(rate, deterministic=True).apply({}, x))(0.5)
-    assert (out == x).all()
+
+    @jax.jit
+    def apply(rate):
+        with dropout_rate(rate):
+            return Dropout(DropoutRate(0.5), deterministic=True).apply({}, x)
+
+    assert (apply(0.5) == x).all()
 
 
 def test_traced_rates_of_several_members_draw_apart(rng):
@@ -49,6 +60,8 @@ def test_traced_rates_of_several_members_draw_apart(rng):
     x = jnp.ones((100, 100))
 
     def share(rate):
-        return (Dropout(rate, deterministic=False).apply({}, x, rngs={"dropout": rng}) == 0).mean()
+        with dropout_rate(rate):
+            layer = Dropout(DropoutRate(0.5), deterministic=False)
+            return (layer.apply({}, x, rngs={"dropout": rng}) == 0).mean()
 
     np.testing.assert_allclose(jax.vmap(share)(rates), rates, atol=0.02)

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 
-from cnnlab.nn.patch_expand import PatchExpand
+from cnnlab.nn.attention.patch_expand import PatchExpand
 
 
 def test_channels_become_a_square_of_positions():

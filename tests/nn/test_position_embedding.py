@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 
-from cnnlab.nn.position_embedding import PositionEmbedding
+from cnnlab.nn.attention.position_embedding import PositionEmbedding
 
 
 def test_added_on_its_own_grid_and_interpolated_elsewhere():

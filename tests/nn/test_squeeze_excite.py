@@ -31,7 +31,7 @@ def test_gate_by_hand():
 
 
 def test_parameters_and_start():
-    variables = SqueezeExcite(3).init(jax.random.key(0), jnp.ones((1, 4, 4, 512)))
+    variables = jax.jit(SqueezeExcite(3).init)(jax.random.key(0), jnp.ones((1, 4, 4, 512)))
     shapes = jax.tree.map(jnp.shape, variables["params"])
     assert shapes == {
         "reduce": {"kernel": (1, 1, 512, 3), "bias": (3,)},
@@ -45,6 +45,7 @@ def test_parameters_and_start():
 
 def test_computes_in_the_type_of_its_input():
     module = SqueezeExcite(2, dtype=jnp.bfloat16)
-    y, variables = module.init_with_output(jax.random.key(0), jnp.ones((1, 2, 2, 4), jnp.bfloat16))
+    images = jnp.ones((1, 2, 2, 4), jnp.bfloat16)
+    y, variables = jax.eval_shape(module.init_with_output, jax.random.key(0), images)
     assert y.dtype == jnp.bfloat16
     assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype("float32")}

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cnnlab.nn.window_attention import (
+from cnnlab.nn.attention.window_attention import (
     WindowAttention,
     join_windows,
     relative_bias,
@@ -45,11 +45,33 @@ def test_padding_is_a_region_of_its_own():
     np.testing.assert_array_equal(mask[1][2], [False, False, True, True])
 
 
+def test_padding_may_be_attended_to_and_an_axis_of_one_window_is_not_shifted():
+    assert window_mask((3, 2), 2, 0, mask_padding=False).all()
+    # Rows move by one, columns do not.
+    mask = window_mask((4, 2), 2, 1)
+    assert mask[0].all()
+    np.testing.assert_array_equal(mask[1][0], [True, True, False, False])
+
+
+def test_version_2_scores_are_scaled_cosines(rng):
+    """The size of a vector does not matter to its scores, and padding has finite gradients."""
+    layer = WindowAttention(2, 2, mask_padding=False, cosine=True)
+    x = jax.random.normal(rng, (1, 3, 2, 4))
+    variables = jax.jit(layer.init)(rng, x)
+    kernel = variables["params"]["qkv"]["kernel"]
+    louder = jax.tree.map(jnp.asarray, variables)
+    louder["params"]["qkv"]["kernel"] = kernel.at[:, :8].multiply(3.0)
+    apply = jax.jit(layer.apply)
+    np.testing.assert_allclose(apply(louder, x), apply(variables, x), rtol=1e-5)
+    grads = jax.jit(jax.grad(lambda v: layer.apply(v, x).sum()))(variables)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(grads))
+
+
 @pytest.mark.parametrize("shift", [0, 1])
 def test_a_position_sees_its_window_and_nothing_else(rng, shift):
     layer = WindowAttention(heads=2, window=2, shift=shift)
     x = jax.random.normal(rng, (1, 5, 4, 4))
-    variables = layer.init(rng, x)
+    variables = jax.jit(layer.init)(rng, x)
     seen = np.zeros((5, 4, 5, 4), bool)
     change = jax.jit(lambda x: layer.apply(variables, x))
     before = change(x)
@@ -68,9 +90,10 @@ def test_a_position_sees_its_window_and_nothing_else(rng, shift):
 
 def test_one_window_is_not_shifted(rng):
     x = jax.random.normal(rng, (1, 3, 2, 4))
-    variables = WindowAttention(2, 3).init(rng, x)
+    variables = jax.jit(WindowAttention(2, 3).init)(rng, x)
+    shifted, still = (WindowAttention(2, 3, shift) for shift in (1, 0))
     np.testing.assert_array_equal(
-        WindowAttention(2, 3, 1).apply(variables, x), WindowAttention(2, 3).apply(variables, x)
+        jax.jit(shifted.apply)(variables, x), jax.jit(still.apply)(variables, x)
     )
 
 

@@ -26,12 +26,18 @@ def _segmenters():
         name: [peer.name.split("-", 1) for peer in peers_of(name, "smp")]
         for name in list_models(task="segmentation")
     }
-    encoders = dict.fromkeys(encoder for pairs in found.values() for _, encoder in pairs)
+    # DPT reads blocks of ViTs, which have no pyramid for the others.
+    vits = [encoder for _, encoder in found["dpt"]]
+    encoders = dict.fromkeys(
+        encoder for pairs in found.values() for _, encoder in pairs if encoder not in vits
+    )
     for name, pairs in found.items():
         theirs = ", ".join(f"`{peer.name}`" for peer in peers_of(name, "torchvision"))
         smp = f"`{pairs[0][0]}`" if pairs else ""
         missing = set(encoders) - {encoder for _, encoder in pairs}
-        if pairs and missing:
+        if name == "dpt":
+            smp += " on " + ", ".join(f"`{encoder}`" for encoder in vits)
+        elif pairs and missing:
             smp += f", not on {' and '.join(_summed_up(missing, encoders))}"
         if theirs or smp:
             rows.append(f"| `{name}` | {theirs} | {smp} |")
@@ -43,7 +49,8 @@ def _segmenters():
 def _summed_up(names, all_names):
     """A pattern in the place of all names that fit it, where none of these is missing."""
     rest = set(names)
-    for pattern in ("tu-*", "tu-regnety_*", "vgg*"):
+    patterns = ("tu-*", "tu-regnety_*", "vgg*", "densenet*", "efficientnet-*", "timm-*", "mit_b*")
+    for pattern in patterns:
         fitting = set(fnmatch.filter(all_names, pattern))
         if fitting <= rest:
             rest = rest - fitting | {pattern}

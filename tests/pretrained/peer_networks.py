@@ -20,33 +20,48 @@ def libraries():
         if not hasattr(torch.ops.torchvision, name):
             declared.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
     torchvision = pytest.importorskip("torchvision", exc_type=Exception)
+    # RegNet computes its widths with tensors, and needs their values also where the network is made
+    # on no device.
+    params = torchvision.models.regnet.BlockParams
+    widths = params.from_init_params
+
+    def on_cpu(*args, **options):
+        with torch.device("cpu"):
+            return widths(*args, **options)
+
+    params.from_init_params = on_cpu
     return torch, torchvision, pytest.importorskip("timm"), declared
 
 
-def build(library, name, num_classes=1000):
+def build(library, name, num_classes=1000, **arguments):
     """The network without weights, on no device: see `randomise`."""
     torch, torchvision, timm, _ = libraries()
-    options = {"init_weights": False} if name == "googlenet" else {}
-    # On no device nothing is drawn, only to be drawn anew; torchvision's RegNet computes its widths
-    # with tensors, and needs one.
-    with torch.device("cpu" if name.startswith("regnet_") else "meta"):
+    inception = library == "torchvision" and name in ("googlenet", "inception_v3")
+    options = {"init_weights": False} if inception else {}
+    options |= arguments
+    # On no device nothing is drawn, only to be drawn anew.
+    # Transformers with windows have constants among their buffers.
+    with torch.device("cpu" if name.startswith(("swin", "maxvit")) else "meta"):
         if library == "torchvision":
             return torchvision.models.get_model(
                 name, weights=None, num_classes=num_classes, **options
             )
-        return timm.create_model(name, num_classes=num_classes)
+        return timm.create_model(name, num_classes=num_classes, **options)
 
 
 def build_segmenter(peer, num_classes, **arguments):
     """The same of a segmentation network."""
     torch, torchvision, *_ = libraries()
-    with torch.device("meta"):
+    # MiT reads the values of a tensor where it is made.
+    with torch.device("cpu" if "-mit_b" in peer.name else "meta"):
         if peer.library == "torchvision":
             return torchvision.models.get_model(
                 peer.name, weights=None, weights_backbone=None, num_classes=num_classes, **arguments
             )
         smp = pytest.importorskip("segmentation_models_pytorch")
         architecture, _, encoder = peer.name.partition("-")
+        if architecture == "dpt":  # without the classifier of its encoder, which nothing reads
+            arguments["num_classes"] = 0
         return smp.create_model(
             architecture, encoder, encoder_weights=None, classes=num_classes, **arguments
         )
@@ -80,11 +95,14 @@ def randomise(network, seed, size=64):
     def uniform(tensor, low, high):
         tensor.uniform_(low, high, generator=generator)
 
+    constants = {k: b.clone() for k, b in network.named_buffers() if ".relative_" in k}
     network.to_empty(device="cpu")
     norms = [m for m in network.modules() if isinstance(m, torch.nn.BatchNorm2d)]
     with torch.no_grad():
         for key, tensor in network.state_dict().items():
-            if tensor.dtype == torch.int64:
+            if key in constants:
+                tensor.copy_(constants[key])
+            elif tensor.dtype == torch.int64:
                 tensor.zero_()
             elif tensor.ndim in (2, 4):
                 tensor.normal_(generator=generator).mul_((2 / tensor[0].numel()) ** 0.5)
@@ -110,9 +128,9 @@ def randomise(network, seed, size=64):
                 )
                 norm.num_batches_tracked.zero_()
         network.eval()
-        # GoogLeNet's auxiliary classifiers compute in training only: theirs are drawn.
+        # Auxiliary classifiers of Inception networks compute in training only: theirs are drawn.
         for key, tensor in network.state_dict().items():
-            if key.startswith("aux") and key.endswith("running_var"):
+            if key.startswith(("aux", "AuxLogits")) and key.endswith("running_var"):
                 uniform(tensor, 0.5, 1.5)
     return network
 

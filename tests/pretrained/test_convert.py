@@ -7,12 +7,12 @@ from cnnlab.errors import UserError
 from cnnlab.pretrained.convert import (
     Tensor,
     adapt_channels,
-    fit,
+    match_weights,
     named_tensors,
     own_tensors,
     state_dict,
 )
-from cnnlab.pretrained.names.rules import Place, by_rules, in_order
+from cnnlab.pretrained.key_maps.rules import TensorSpec, by_rules, in_order
 
 
 def numbered(*shape):
@@ -20,7 +20,7 @@ def numbered(*shape):
 
 
 def kernel(shape, **place):
-    return Tensor(("params", "head", "x", "kernel"), shape, "x.weight", Place("x", **place))
+    return Tensor(("params", "head", "x", "kernel"), shape, "x.weight", TensorSpec("x", **place))
 
 
 def test_convolution_kernel():
@@ -55,11 +55,34 @@ def test_dense_kernel_after_a_map(conv):
 
 
 def test_layer_scale():
-    place = Place("block", layer_scale=("layer_scale", (-1, 1, 1)))
+    place = TensorSpec("block", layer_scale=("layer_scale", (-1, 1, 1)))
     tensor = Tensor(("params", "b", "layer_scale"), (4,), "block.layer_scale", place)
     stored = numbered(4, 1, 1)
     assert tensor.stored_shape == (4, 1, 1)
     np.testing.assert_array_equal(tensor.store(tensor.load(stored)), stored)
+
+
+def test_position_embeddings_are_interpolated_for_another_grid():
+    """Two by two become four by four: corners stay, and the class token's embedding too."""
+    place = TensorSpec("", leaves={"position_embedding": "pos_embed"})
+    tensor = Tensor(("params", "b", "position_embedding"), (1, 17, 3), "pos_embed", place)
+    stored = numbered(1, 5, 3)
+    found = match_weights({"pos_embed": stored}, [tensor], what="it")
+    assert found.resized == (tensor.path,)
+    resized = found.arrays[tensor.path]
+    assert resized.shape == (1, 17, 3)
+    np.testing.assert_array_equal(resized[:, [0, 1, 4, 13, 16]], stored)
+    with pytest.raises(UserError, match="of another shape"):
+        match_weights({"pos_embed": numbered(1, 5, 4)}, [tensor], what="it")
+
+
+def test_constants_are_written_and_need_not_be_read():
+    place = TensorSpec("x", leaves={"bias": "table"}, constants={"index": np.arange(3)})
+    tensor = Tensor(("params", "b", "bias"), (2,), "x.table", place)
+    stored = state_dict({"params": {"b": {"bias": numbered(2)}}}, [tensor])
+    np.testing.assert_array_equal(stored["x.index"], [0, 1, 2])
+    found = match_weights(stored, [tensor], what="it")
+    np.testing.assert_array_equal(found.arrays[tensor.path], numbered(2))
 
 
 def test_rules_count_from_zero_and_the_first_that_fits_wins():
@@ -101,7 +124,7 @@ def test_state_dict_has_the_counter_beside_batch_statistics():
                            "n.num_batches_tracked", "fc.weight", "fc.bias"}  # fmt: skip
     assert stored["n.num_batches_tracked"].dtype == np.int64
     assert stored["n.num_batches_tracked"] == 0
-    found = fit(stored, tensors(), what="It")
+    found = match_weights(stored, tensors(), what="It")
     np.testing.assert_array_equal(
         found.merge(VARIABLES)["params"]["head"]["logits"]["kernel"], numbered(4, 6)
     )
@@ -111,14 +134,14 @@ def test_counters_may_be_missing_and_half_precision_becomes_float32():
     stored = state_dict(VARIABLES, tensors())
     stored.pop("n.num_batches_tracked")
     stored["fc.bias"] = stored["fc.bias"].astype(np.float16)
-    found = fit(stored, tensors(), what="It")
+    found = match_weights(stored, tensors(), what="It")
     assert {array.dtype for array in found.arrays.values()} == {np.dtype(np.float32)}
 
 
 def test_logits_of_another_number_of_classes_stay_new():
     stored = state_dict(VARIABLES, tensors())
     stored["fc.weight"], stored["fc.bias"] = numbered(2, 4), numbered(2)
-    found = fit(stored, tensors(), what="It")
+    found = match_weights(stored, tensors(), what="It")
     assert found.new == (
         ("params", "head", "logits", "kernel"),
         ("params", "head", "logits", "bias"),
@@ -131,7 +154,7 @@ def test_first_convolution_is_adapted(make):
     stored = state_dict(VARIABLES, make(VARIABLES))
     gray = {**VARIABLES["params"], "backbone": {**VARIABLES["params"]["backbone"]}}
     gray["backbone"]["conv"] = {"kernel": numbered(3, 3, 1, 4)}
-    found = fit(stored, make({**VARIABLES, "params": gray}), what="It")
+    found = match_weights(stored, make({**VARIABLES, "params": gray}), what="It")
     path = ("params", "backbone", "conv", "kernel")
     assert found.adapted == (path,)
     np.testing.assert_array_equal(found.arrays[path], numbered(3, 3, 3, 4).sum(2, keepdims=True))
@@ -164,11 +187,13 @@ def test_what_does_not_fit_is_named(change, sentence):
     stored = {**state_dict(VARIABLES, tensors()), **change}
     stored = {key: array for key, array in stored.items() if array is not None}
     with pytest.raises(UserError, match=sentence):
-        fit(stored, tensors(), what="It")
+        match_weights(stored, tensors(), what="It")
 
 
 def test_optional_tensors_may_be_missing_on_either_side():
     stored = state_dict(VARIABLES, tensors())
     bias = stored.pop("fc.bias")
-    found = fit({**stored, "aux": bias}, tensors(), what="It", optional=["fc.bias", "aux"])
+    found = match_weights(
+        {**stored, "aux": bias}, tensors(), what="It", optional=["fc.bias", "aux"]
+    )
     assert found.new == (("params", "head", "logits", "bias"),)

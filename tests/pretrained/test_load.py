@@ -2,6 +2,7 @@
 
 import re
 import sys
+from functools import cache, partial
 from pathlib import Path
 
 import jax
@@ -14,16 +15,21 @@ from cnnlab.pretrained import files, image_statistics, load, save, source_option
 from cnnlab.pretrained.convert import named_tensors, state_dict
 from cnnlab.pretrained.peers import PEERS, find_peer, peers_of
 from tests.conftest import assert_trees_equal
+from tests.pretrained import torch_files
 
 SMALL = {"width": 8}
 
 
+@cache
+def shapes_of(name, classes, options):
+    model = create_model(name, num_classes=classes, **dict(options))
+    image = np.zeros((1, 64, 64, 3), np.float32)
+    return jax.eval_shape(lambda: model.init(jax.random.key(0), image, train=False))
+
+
 def variables_of(name, classes=10, **options):
     """Random variables, drawn without compiling anything."""
-    model = create_model(name, num_classes=classes, **options)
-    shapes = jax.eval_shape(
-        lambda: model.init(jax.random.key(0), np.zeros((1, 64, 64, 3), np.float32), train=False)
-    )
+    shapes = shapes_of(name, classes, tuple(options.items()))
     rng = np.random.default_rng(0)
     return jax.tree.map(lambda leaf: rng.random(leaf.shape, np.float32), shapes)
 
@@ -66,11 +72,12 @@ def test_naming_is_recognised_from_the_keys(name, library, options, tmp_path):
 
 
 def test_densenet_files_of_torchvision_have_old_names(tmp_path):
-    variables = variables_of("densenet121", growth_rate=4)
+    options = {"growth_rate": 4, "stage_sizes": (2, 1, 1, 1)}
+    variables = variables_of("densenet121", **options)
     stored = stored_of(variables, find_peer("torchvision", "densenet121"), number=1)
     assert "features.denseblock1.denselayer1.norm.1.weight" in stored
     files.write(tmp_path / "x.safetensors", stored, {})
-    loaded = load(str(tmp_path / "x.safetensors"), "densenet121", growth_rate=4)
+    loaded = load(str(tmp_path / "x.safetensors"), "densenet121", **options)
     assert_trees_equal(loaded.variables, variables)
 
 
@@ -85,7 +92,8 @@ def test_new_head_and_gray_images(resnet):
         stem.sum(axis=2, keepdims=True),
         rtol=1e-6,
     )
-    logits = loaded.model.apply(loaded.variables, np.ones((1, 33, 33, 1), np.float32), train=False)
+    apply = partial(loaded.model.apply, train=False)
+    logits = jax.eval_shape(apply, loaded.variables, np.ones((1, 33, 33, 1), np.float32))
     assert logits.shape == (1, 3)
 
 
@@ -113,23 +121,23 @@ def test_pytorch_files(resnet, tmp_path, wrap):
     )
 
 
-def test_pytorch_file_without_pytorch(tmp_path, monkeypatch):
-    (tmp_path / "x.pth").write_bytes(b"1")
+def test_pytorch_file_without_pytorch(resnet, tmp_path, monkeypatch):
+    variables, path = resnet
     monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(UserError, match="pip install torch"):
-        load(str(tmp_path / "x.pth"), "resnet18")
+    arrays = torch_files.state_dict(files.read(Path(path))[0])
+    (tmp_path / "x.pth").write_bytes(torch_files.archive(arrays))
+    assert_trees_equal(load(str(tmp_path / "x.pth"), "resnet18", **SMALL).variables, variables)
 
 
 def test_damaged_files(tmp_path):
     (tmp_path / "x.safetensors").write_bytes(b"123")
     with pytest.raises(UserError, match="cannot be read as safetensors"):
         load(str(tmp_path / "x.safetensors"), "resnet18")
-    torch = pytest.importorskip("torch")
     (tmp_path / "x.pth").write_bytes(b"123")
-    with pytest.raises(UserError, match="cannot be read as a file of tensors"):
+    with pytest.raises(UserError, match="is text, which begins with '123'"):
         load(str(tmp_path / "x.pth"), "resnet18")
-    torch.save([1, 2], tmp_path / "y.pt")
-    with pytest.raises(UserError, match="holds list, and must hold a state_dict"):
+    (tmp_path / "y.pt").write_bytes(torch_files.archive([1, 2]))
+    with pytest.raises(UserError, match="holds no tensors but an object of the type list"):
         load(str(tmp_path / "y.pt"), "resnet18")
 
 
@@ -142,6 +150,11 @@ def test_damaged_files(tmp_path):
         ("timm/resnet18", "resnet34", "set model.name=resnet18"),
         ("nothing.pth", "resnet18", "There is no file 'nothing.pth'"),
         ("resnet18", "resnet18", "'resnet18' names no weights"),
+        ("smp/../..", "fcn", "must be smp/OWNER/REPOSITORY"),
+        ("#ema", "resnet18", "'#ema' names no weights"),
+        ("nothing.pth#ema", "resnet18", "There is no file 'nothing.pth'"),
+        (f"{'long' * 999}.pth", "resnet18", "There is no file 'long"),
+        ("a\0b.pth", "resnet18", r"There is no file 'a\\x00b.pth'"),
         ("https://x.org/a.pth", "resnet18", "download the file, and give its path"),
         ("torchvision/mobilenet_v2", None, r"download https://.*mobilenet_v2-7ebf99e0.pth into"),
     ],
@@ -222,12 +235,11 @@ def test_hub_file_is_taken_from_its_cache(resnet, monkeypatch):
 
 
 def test_torchvision_file_is_taken_from_its_cache(resnet, tmp_path, monkeypatch):
-    torch = pytest.importorskip("torch")
     variables, path = resnet
     folder = tmp_path / "hub" / "checkpoints"
     folder.mkdir(parents=True)
-    tensors = {key: torch.from_numpy(array) for key, array in files.read(Path(path))[0].items()}
-    torch.save(tensors, folder / "resnet18-f37072fd.pth")
+    tensors = torch_files.state_dict(files.read(Path(path))[0])
+    (folder / "resnet18-f37072fd.pth").write_bytes(torch_files.archive(tensors))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     assert_trees_equal(load("torchvision/resnet18", **SMALL).variables, variables)
 
@@ -279,27 +291,25 @@ def test_networks_that_have_no_counterpart_are_not_saved(name, options, sentence
 @pytest.mark.peer
 def test_names_on_offer_are_those_of_the_libraries():
     """Default tags, file names, copies on the hub, and what images are normalised with."""
-    from cnnlab.pretrained.sources import _COPIES
+    from cnnlab.pretrained.sources import _COPIES, torchvision_labels
     from tests.pretrained.peer_networks import libraries
 
     _, torchvision, timm, _ = libraries()
     tags = timm.list_pretrained()
     for peer in PEERS:
         if peer.library == "torchvision":
-            entries = [
-                entry
-                for entry in torchvision.models.get_model_weights(peer.name)
-                if entry.name.startswith(("IMAGENET1K_V", "COCO_WITH_VOC_LABELS_V"))
-            ]
-            urls = [f"https://download.pytorch.org/models/{name}.pth" for name in peer.weights]
-            assert [entry.url for entry in entries] == urls
-            assert [entry.name[-1] for entry in entries] == [
-                str(n + 1) for n in range(len(entries))
-            ]
+            entries = torchvision.models.get_model_weights(peer.name)
+            labels = torchvision_labels(peer)
+            whole = [entry for entry in entries if entry.name != "IMAGENET1K_FEATURES"]
+            assert {entry.name: entry.url for entry in whole} == {
+                label: f"https://download.pytorch.org/models/{name}.pth"
+                for label, name in labels.items()
+            }
+            assert not labels or list(labels)[-1] == entries.DEFAULT.name
             copied = [
                 tag
-                for (tag, pattern), _ in zip(_COPIES, peer.weights, strict=False)
-                if re.fullmatch(pattern, peer.architecture)
+                for label, (tag, pattern) in _COPIES.items()
+                if label in labels and re.fullmatch(pattern, peer.architecture)
             ]
             copy = next((p for p in peers_of(peer.architecture, "timm") if not p.options), None)
             assert not copied or copy

@@ -1,13 +1,16 @@
 """Every classifier that torchvision or timm has: equal logits, and weights that come back."""
 
+import re
+from collections import OrderedDict
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cnnlab.models import create_model, list_models, model_task
-from cnnlab.pretrained.convert import COUNTER, named_tensors, state_dict
-from cnnlab.pretrained.load import fit_weights
+from cnnlab.models import create_model, list_models, model_options, model_task
+from cnnlab.pretrained.convert import COUNTER, constants_of, named_tensors, state_dict
+from cnnlab.pretrained.loading import fit_weights
 from cnnlab.pretrained.peers import LIBRARIES, PEERS, peers_of, why_no_peer
 from cnnlab.pretrained.sources import Weights
 from tests.conftest import assert_trees_equal
@@ -30,6 +33,14 @@ NETWORKS = [
 GROUPS = {}
 for peer in NETWORKS:
     GROUPS.setdefault((peer.architecture, str(peer.options)), []).append(peer)
+# Height and width of the images, where 64 pixels are too few.
+SIZES = {"inception_v3": 107, "maxvit_t": 224}
+# Networks that differ from smaller ones of their family in sizes only: the names and shapes of
+# their tensors are always compared, their logits by `pytest -m "peer and slow"`.
+LARGE = re.compile(
+    "convnext_large|efficientnet_(b[567]|v2_[ml])|regnet_x_(8|16|32)gf|regnet_y_(16|32|128)gf"
+    "|swin_(v2_)?[sb]|vit_[lh]_.*|vit_b_14_dinov2"
+)
 
 
 def test_every_model_has_a_peer_or_a_reason():
@@ -40,14 +51,24 @@ def test_every_model_has_a_peer_or_a_reason():
 
 
 def shapes_of(model):
-    image = jax.ShapeDtypeStruct((1, 64, 64, 3), jnp.float32)
+    size = max(64, model.min_size)
+    image = jax.ShapeDtypeStruct((1, size, size, 3), jnp.float32)
     return jax.eval_shape(lambda x: model.init(jax.random.key(0), x, train=False), image)
 
 
 def compile_apply(model):
-    # Compiling takes most of the time, and each program runs a few times.
-    compile_fast = {"xla_backend_optimization_level": 0}
-    return jax.jit(lambda v, x: model.apply(v, x, train=False), compiler_options=compile_fast)
+    return jax.jit(lambda v, x: model.apply(v, x, train=False))
+
+
+def check_tensors(peer, shapes, network):
+    """Asserts that all tensors of the two networks have the same names and shapes."""
+    tensors = named_tensors(shapes, peer.namings[0])
+    ours = {tensor.key: tensor.stored_shape for tensor in tensors}
+    assert ours | {key: array.shape for key, array in constants_of(tensors).items()} == {
+        key: tuple(value.shape)
+        for key, value in network.state_dict().items()
+        if not key.endswith(COUNTER)
+    }
 
 
 def check(group, record_property, size=64, narrow=None):
@@ -58,31 +79,36 @@ def check(group, record_property, size=64, narrow=None):
     if narrow:
         options["hidden"] = (narrow, narrow)
         model = create_model(name, num_classes=1000, **options)
+    arguments = {}
+    if name.startswith("vit"):  # of four patches, with position embeddings of their own
+        options["image_size"] = size = 4 * model_options(name)["patch_size"]
+        arguments = {"torchvision": {"image_size": size}, "timm": {"img_size": size}}
+        model = create_model(name, num_classes=1000, **options)
     apply, shapes = compile_apply(model), shapes_of(model)
     images = np.random.default_rng(1).normal(size=(2, size, size, 3)).astype(np.float32)
+    if name == "maxvit_t":  # it averages so much that one noise is as another
+        images[1] *= 4.0
     stored, variables, ours = None, None, None
     for peer in group:
         network = build(peer.library, peer.name)
-        assert {
-            tensor.key: tensor.stored_shape
-            for tensor in named_tensors(full_shapes, peer.namings[0])
-        } == {
-            key: tuple(value.shape)
-            for key, value in network.state_dict().items()
-            if not key.endswith(COUNTER)
-        }
+        check_tensors(peer, full_shapes, network)
         if narrow:
             narrow_vgg(network, narrow)
+        if arguments:
+            network = build(peer.library, peer.name, **arguments[peer.library])
         tensors = named_tensors(shapes, peer.namings[0])
         if variables is None:
             randomise(network, seed=len(name), size=size)
         else:  # the weights of the first, under its names: exported as a user would
-            network.load_state_dict(to_torch(state_dict(variables, tensors)), True, assign=True)
+            load_back(network, state_dict(variables, tensors))
             network.eval()
         stored = arrays_of(network)
-        found = fit_weights(Weights(stored, str(peer), None), name, options, shapes)
+        # Keys and shapes alone do not tell all networks apart.
+        weights = Weights(stored, str(peer), None, hints=(peer.name,))
+        found = fit_weights(weights, name, options, shapes)
         assert not found.new
         assert not found.adapted
+        assert not found.resized
         if variables is None:
             variables = found.merge(shapes)
             ours = np.asarray(apply(variables, images))
@@ -101,7 +127,14 @@ def check(group, record_property, size=64, narrow=None):
         for key, array in back.items():
             assert array.dtype == stored[key].dtype, key
             assert np.array_equal(array, stored[key]), key
-        network.load_state_dict(to_torch(back), strict=True, assign=True)
+        load_back(network, back)
+
+
+def load_back(network, arrays):
+    """Loads arrays as a user would, with the version that torchvision's MNASNet asks of them."""
+    tensors = OrderedDict(to_torch(arrays))
+    tensors._metadata = network.state_dict()._metadata
+    network.load_state_dict(tensors, strict=True, assign=True)
 
 
 def to_torch(arrays):
@@ -109,10 +142,35 @@ def to_torch(arrays):
     return {key: torch.from_numpy(array) for key, array in arrays.items()}
 
 
+def ids(group):
+    return "+".join(map(str, group))
+
+
 @pytest.mark.peer
-@pytest.mark.parametrize("group", GROUPS.values(), ids=lambda group: "+".join(map(str, group)))
+@pytest.mark.parametrize(
+    "group", [g for g in GROUPS.values() if LARGE.fullmatch(g[0].architecture)], ids=ids
+)
+def test_large_networks_have_the_same_tensors(group):
+    model = create_model(group[0].architecture, num_classes=1000, **group[0].options)
+    for peer in group:
+        check_tensors(peer, shapes_of(model), build(peer.library, peer.name))
+
+
+def _marks(group):
+    if group[0].architecture == "swin_v2_t":
+        # What is drawn for its weights makes a network that is nearly blind, which `check` refuses.
+        return pytest.mark.xfail(strict=True, reason="its random logits hardly depend on the image")
+    return pytest.mark.slow if LARGE.fullmatch(group[0].architecture) else ()
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize(
+    "group", [pytest.param(g, marks=_marks(g)) for g in GROUPS.values()], ids=ids
+)
 def test_equal_logits_and_round_trip(group, record_property):
-    check(group, record_property, narrow=64 if group[0].architecture.startswith("vgg") else None)
+    name = group[0].architecture
+    narrow = 64 if name.startswith("vgg") else None
+    check(group, record_property, size=SIZES.get(name, 64), narrow=narrow)
 
 
 @pytest.mark.peer
@@ -120,3 +178,14 @@ def test_equal_logits_and_round_trip(group, record_property):
 def test_equal_logits_at_the_size_of_training(name, record_property):
     """Where 224 pixels and 64 take other ways, in poolings; and VGG with all of its weights."""
     check(peers_of(name), record_property, size=224)
+
+
+@pytest.mark.peer
+def test_torchvisions_networks_are_here_under_the_same_names():
+    """Segmentation networks are those of `PEERS`, for their encoders are options here."""
+    models = libraries()[1].models
+    there = set(models.list_models(module=models))
+    segmentation = set(models.list_models(module=models.segmentation))
+    peers = {peer.name for peer in PEERS if peer.library == "torchvision"}
+    assert there <= set(list_models())
+    assert there | segmentation <= peers

@@ -42,7 +42,7 @@ def images():
 def test_photographs_are_classified_as_by_the_peer(weights_file, images, tmp_path):
     _, _, timm, _ = libraries()
     safetensors_torch = pytest.importorskip("safetensors.torch")
-    model, variables, new, _ = load(weights_file, "tf_efficientnet_lite0")
+    model, variables, new, *_ = load(weights_file, "tf_efficientnet_lite0")
     assert new == ()
     ours = np.asarray(jax.jit(lambda v, x: model.apply(v, x, train=False))(variables, images))
 

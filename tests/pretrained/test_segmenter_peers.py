@@ -10,7 +10,7 @@ import pytest
 from cnnlab.models import create_model
 from cnnlab.pretrained.arguments import arguments_of, misfits, with_arguments
 from cnnlab.pretrained.convert import COUNTER, named_tensors, state_dict
-from cnnlab.pretrained.load import fit_weights, load
+from cnnlab.pretrained.loading import fit_weights, load
 from cnnlab.pretrained.peers import PEERS, find_peer
 from cnnlab.pretrained.sources import Weights
 from tests.pretrained.peer_networks import (
@@ -22,7 +22,8 @@ from tests.pretrained.peer_networks import (
 from tests.pretrained.test_peers import TOLERANCE, compile_apply, shapes_of, to_torch
 
 CLASSES = 3
-SMP = [peer for peer in PEERS if peer.library == "smp"]
+SMP = [peer for peer in PEERS if peer.library == "smp" and peer.architecture != "dpt"]
+DPT = [peer for peer in PEERS if peer.architecture == "dpt"]
 ENCODERS = list(dict.fromkeys(peer.name.partition("-")[2] for peer in SMP))
 DECODERS = list(dict.fromkeys(peer.name.partition("-")[0] for peer in SMP))
 
@@ -46,17 +47,29 @@ class Case(NamedTuple):
         return find_peer(self.library, self.name)
 
 
+# Height and width of the images that give random batch statistics, where it is not 128: PAN halves
+# a map with a 32nd of it three times, and a ViT of timm takes one size.
+_RANDOM_SIZES = {"pan": 256, "dpt": 224}
 NARROW = {"widths": (32, 24, 16, 16, 16)}
 CASES = [
     Case("torchvision", "fcn_resnet50", {"aux": True}, (73, 50)),
     Case("torchvision", "fcn_resnet101", {}, (50, 41)),
     Case("torchvision", "deeplabv3_resnet50", {"aux": True}, (121, 58)),
     Case("torchvision", "deeplabv3_resnet101", {}, (50, 41)),
+    Case("torchvision", "deeplabv3_mobilenet_v3_large", {}, (121, 58)),
+    Case("torchvision", "lraspp_mobilenet_v3_large", {}, (121, 58)),
     Case("smp", "unet-resnet18"),
     Case("smp", "unet-resnet50", NARROW),
     Case("smp", "unet-resnet34", NARROW | {"attention": "scse"}),
     Case("smp", "unet-vgg16_bn"),
     Case("smp", "unet-mobilenet_v2"),
+    Case("smp", "unet-densenet121", NARROW),
+    Case("smp", "unet-efficientnet-b1", NARROW),
+    Case("smp", "unet-timm-efficientnet-b0", NARROW),
+    Case("smp", "linknet-timm-tf_efficientnet_lite1"),
+    Case("smp", "linknet-se_resnet50"),
+    Case("smp", "linknet-se_resnext50_32x4d"),
+    Case("smp", "deeplabv3plus-se_resnet50", {"output_stride": 8, "rates": (1, 2, 3)}),
     Case("smp", "unetplusplus-resnet18"),
     Case("smp", "unetplusplus-vgg11", NARROW | {"attention": "scse"}),
     Case("smp", "linknet-resnet34"),
@@ -71,6 +84,18 @@ CASES = [
     Case("smp", "deeplabv3plus-resnet18", {}, (256, 64)),
     Case("smp", "deeplabv3plus-tu-seresnet18", {"output_stride": 8, "rates": (1, 2, 3)}),
     Case("smp", "deeplabv3plus-mobilenet_v2", {"width": 48}),
+    Case("smp", "pan-resnet18", {}, (256, 192)),
+    Case("smp", "pan-mobilenet_v2", {"output_stride": 32, "width": 16}, (256, 256)),
+    Case("smp", "upernet-resnet18", {"width": 32}),
+    Case("smp", "upernet-mit_b0", {"width": 32}),
+    Case(
+        "smp",
+        "dpt-tu-vit_tiny_patch16_224",
+        {"widths": (8, 16, 32, 32), "width": 16},
+        (224, 224),
+    ),
+    Case("smp", "segformer-mit_b0"),
+    Case("smp", "segformer-resnet18", {"width": 32}),
 ]
 
 
@@ -89,7 +114,8 @@ def made_alike(case):
 def test_equal_logits_and_round_trip(case, record_property):
     model, options, network, arguments = made_alike(case)
     shapes = shapes_of(model)
-    network = randomise(network, seed=len(case.name), size=128)
+    size = _RANDOM_SIZES.get(case.peer.architecture, 128)
+    network = randomise(network, seed=len(case.name), size=size)
     stored = arrays_of(network)
     # As a file that says what it is of.
     peer = with_arguments(case.peer, arguments)
@@ -123,7 +149,7 @@ def test_folder_that_the_library_saves(tmp_path):
     peer = find_peer("smp", "deeplabv3plus-resnet18")
     network = randomise(build_segmenter(peer, 5, decoder_channels=32), seed=1)
     network.save_pretrained(tmp_path)
-    model, variables, new, _ = load(str(tmp_path))
+    model, variables, new, *_ = load(str(tmp_path))
     assert new == ()
     assert (model.head.num_classes, model.head.width) == (5, 32)
     back = state_dict(variables, named_tensors(variables, peer.namings[0]))
@@ -144,8 +170,35 @@ def tensors_of_both(case):
 @pytest.mark.peer
 @pytest.mark.parametrize("encoder", ENCODERS)
 def test_tensors_of_every_encoder(encoder):
-    ours, theirs = tensors_of_both(Case("smp", f"linknet-{encoder}"))
+    ours, theirs = tensors_of_both(Case("smp", f"fpn-{encoder}"))
     assert ours == theirs
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize("peer", DPT, ids=str)
+def test_tensors_of_dpt(peer):
+    ours, theirs = tensors_of_both(Case("smp", peer.name))
+    assert ours == theirs
+
+
+# Of that library's own encoders, those that no classifier of ours equals.
+REFUSED = {
+    "dpn68 dpn68b dpn92 dpn98 dpn107 dpn131": "there is no dual path network here",
+    "efficientnet-b0": "a block in the middle of a stage gives its map of stride 16",
+    "senet154": "its blocks and its stem of three convolutions are no option of ResNet",
+    "inceptionresnetv2 inceptionv4": "there are neither of these Inception networks here",
+    "xception": "there is no Xception here",
+    "timm-skresnet18 timm-skresnet34 timm-skresnext50_32x4d": "no selective kernels here",
+    "mobileone_s0 mobileone_s1 mobileone_s2 mobileone_s3 mobileone_s4": "no MobileOne here",
+}
+
+
+@pytest.mark.peer
+def test_every_native_encoder_is_known_or_refused_for_a_reason():
+    smp = pytest.importorskip("segmentation_models_pytorch")
+    refused = [name for names in REFUSED for name in names.split()]
+    native = [name for name in ENCODERS if not name.startswith("tu-")]
+    assert sorted(native + refused) == sorted(smp.encoders.encoders)
 
 
 @pytest.mark.peer

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from cnnlab.errors import UserError
-from cnnlab.models import create_model
 from cnnlab.pretrained import differing_options, files, image_statistics, load, save, source_options
 from cnnlab.pretrained.arguments import smp_peer
 from cnnlab.pretrained.convert import named_tensors, state_dict
 from cnnlab.pretrained.peers import find_peer
+from cnnlab.pretrained.shapes import variable_shapes
 from cnnlab.pretrained.sources import read_source
 from tests.conftest import assert_trees_equal
 
@@ -20,10 +20,7 @@ TINY = {"width": 4, "stage_sizes": (1, 1, 1, 1)}
 
 def variables_of(name, classes=4, **options):
     """Random variables, drawn without compiling anything."""
-    model = create_model(name, num_classes=classes, **options)
-    shapes = jax.eval_shape(
-        lambda: model.init(jax.random.key(0), np.zeros((1, 64, 64, 3), np.float32), train=False)
-    )
+    shapes = variable_shapes(name, options, num_classes=classes)
     rng = np.random.default_rng(0)
     return jax.tree.map(lambda leaf: rng.random(leaf.shape, np.float32), shapes)
 
@@ -70,6 +67,15 @@ def test_torchvision_file_is_taken_from_its_cache(tmp_path, monkeypatch):
         assert loaded.statistics == ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
     few = load("torchvision/fcn_resnet101", num_classes=2, encoder_options=TINY)
     assert few.new == ("params/head/logits/bias", "params/head/logits/kernel")
+
+
+def test_both_scores_of_lraspp_stay_new_for_other_classes(tmp_path):
+    stored = stored_of(
+        variables_of("lraspp"), find_peer("torchvision", "lraspp_mobilenet_v3_large")
+    )
+    files.write(tmp_path / "x.safetensors", stored, {})
+    loaded = load(str(tmp_path / "x.safetensors"), "lraspp", num_classes=7)
+    assert {path.split("/")[2] for path in loaded.new} == {"fine_logits", "logits"}
 
 
 def test_saved_file_says_what_it_is(tmp_path):
@@ -158,7 +164,7 @@ def test_repository_of_smp(folder, monkeypatch):
         ({"decoder_use_norm": "layernorm"}, "where that is batchnorm or True"),
         ({"decoder_new": 1}, "where that is left out"),
         ({"encoder_name": "xception"}, "'smp/deeplabv3plus-xception' is none of the networks"),
-        ({"_model_class": "PAN"}, "'smp/pan-resnet18' is none of the networks"),
+        ({"_model_class": "DPT"}, "'smp/dpt-resnet18' is none of the networks"),
     ],
 )
 def test_networks_of_smp_that_are_none_of_ours(change, sentence):
@@ -175,7 +181,12 @@ def test_networks_of_smp_that_are_none_of_ours(change, sentence):
         ("torchvision/fcn_resnet50", None, {}, r"download https://\S*fcn_resnet50_coco-1167a1af"),
         ("smp/unet-resnet34", None, {}, "must be smp/OWNER/REPOSITORY"),
         ("x.safetensors", "unet", {}, "neither torchvision nor timm nor smp has that network"),
-        ("x.safetensors", "encoder_unet", {"encoder": "densenet121"}, "with the encoder densenet1"),
+        (
+            "x.safetensors",
+            "encoder_unet",
+            {"encoder": "squeezenet1_1"},
+            "with the encoder squeezenet1_1",
+        ),
         ("x.safetensors", "linknet", {"encoder": "resnet50"}, "none of the tensors that smp names"),
     ],
 )
@@ -226,3 +237,37 @@ def test_options_of_encoders_are_compared_with_their_defaults():
     assert set(differing_options("encoder_unet", both, {})) == {"encoder"}
     handed_on = {"encoder_options": {"output_stride": 16}}
     assert set(differing_options("fcn", handed_on, {})) == {"encoder_options.output_stride"}
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"_model_class": 5}, "'smp/5-resnet18' is none of the networks"),
+        ({"encoder_name": None}, "'smp/deeplabv3plus-None' is none of the networks"),
+        (
+            {"decoder_channels": "abc"},
+            "decoder_channels as a value like 256, and the file has 'abc'",
+        ),
+        ({"decoder_channels": 0}, "decoder_channels as a value like 256, and the file has 0"),
+        ({"decoder_atrous_rates": 7}, r"decoder_atrous_rates as a value like \(12, 24, 36\)"),
+        ({"decoder_atrous_rates": [1.5]}, r"decoder_atrous_rates as a value like \(12, 24, 36\)"),
+        (
+            {"decoder_use_norm": [{}]},
+            "with decoder_use_norm=\\[{}\\]: its weights can be loaded where",
+        ),
+        ({"encoder_output_stride": 7}, "output_stride=7 must be a power of 2"),
+    ],
+)
+def test_descriptions_that_make_no_sense(change, sentence, folder):
+    path, _ = folder
+    (path / "config.json").write_text(json.dumps(CONFIG | change))
+    with pytest.raises(UserError, match=sentence):
+        load(str(path))
+
+
+@pytest.mark.parametrize("text", ["5", "[]", '"x"', "null", "{", "[" * 9999])
+def test_descriptions_that_are_none(text, folder):
+    path, _ = folder
+    (path / "config.json").write_text(text)
+    with pytest.raises(UserError, match="does not say of which network it is"):
+        load(str(path))

@@ -2,14 +2,14 @@
 
 import functools
 
-from cnnlab import classical, train
-from cnnlab.report.page import make_report
+from cnnlab import classical, inference
+from cnnlab.report.run_page.page import make_report
 from tests import trained_runs
 
 
 def load(path, checkpoint):
     """A run's weights, of a network or of the baseline."""
-    return (classical if path.name == "hog" else train).load_run(path, checkpoint)
+    return (classical if path.name == "hog" else inference).load_run(path, checkpoint)
 
 
 @functools.cache

@@ -2,8 +2,8 @@
 
 import datetime
 
-from cnnlab.report.study_data import Scale, Study, Trial
-from cnnlab.report.study_metric import Metric
+from cnnlab.report.study_page.data import Scale, StudyResults, Trial
+from cnnlab.report.study_page.metric import Metric
 
 START = datetime.datetime(2024, 5, 6, 14, 0)
 SCALES = {
@@ -29,7 +29,7 @@ def trial(number, state="complete", value=None, rate=0.1, name="lenet", **fields
 
 def study(*trials, name="digits", metric="accuracy", direction="maximize", scales=None, **fields):
     """A study of the accuracy."""
-    return Study(name, Metric(metric, direction), trials, scales or SCALES, **fields)
+    return StudyResults(name, Metric(metric, direction), trials, scales or SCALES, **fields)
 
 
 def mixed():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cnnlab.report.figures import (
+from cnnlab.report.figures.run import (
     plot_class_scores,
     plot_confusion_matrix,
     plot_curves,
@@ -66,6 +66,7 @@ def test_class_scores():
     np.testing.assert_allclose([bar.get_width() for bar in axis.patches], [50, 100, 0, 0])
     assert [text.get_text() for text in axis.texts] == ["50.0", "100.0", "none", "none"]
     np.testing.assert_allclose(axis.lines[0].get_xdata(), 75.0)
+    assert all(text.get_position()[0] > 100 for text in axis.texts)  # no line crosses them
     figure.canvas.draw()
     plot_class_scores({"none": {"iou": None}}).canvas.draw()
 
@@ -73,6 +74,6 @@ def test_class_scores():
 def test_learning_rates():
     rates = np.geomspace(1e-5, 1, 30)
     losses = np.linspace(2.3, 0.5, 30)
-    figure = plot_learning_rates(rates, losses, losses, 0.03)
+    figure = plot_learning_rates(rates, np.stack([losses, losses + 0.1]), losses, 0.03)
     assert figure.axes[0].get_xscale() == "log"
-    assert figure.axes[0].lines[2].get_xdata()[0] == 0.03
+    assert figure.axes[0].lines[3].get_xdata()[0] == 0.03

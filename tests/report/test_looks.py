@@ -4,20 +4,27 @@ import io
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
+from matplotlib.patches import PathPatch
 from PIL import Image
 
-from cnnlab.analysis.calibration import reliability
 from cnnlab.analysis.curves import spread
+from cnnlab.analysis.evaluation.calibration import reliability
+from cnnlab.analysis.evaluation.robustness import SeverityCurve
 from cnnlab.analysis.filters import Filters
-from cnnlab.analysis.robustness import SeverityCurve
 from cnnlab.analysis.statistics import LayerStatistics
-from cnnlab.report.embedding import plot_embedding
-from cnnlab.report.examples import plot_examples
-from cnnlab.report.feature_maps import plot_feature_maps
-from cnnlab.report.filters import plot_filters
-from cnnlab.report.heat_maps import plot_attributions, plot_heat_maps
-from cnnlab.report.layer_statistics import plot_layer_statistics
-from cnnlab.report.picture_grid import Picture, plot_pictures
+from cnnlab.models import create_model
+from cnnlab.report.figures.architecture import draw_network
+from cnnlab.report.figures.embedding import plot_embedding
+from cnnlab.report.figures.examples import plot_examples
+from cnnlab.report.figures.feature_maps import plot_feature_maps, plot_filters
+from cnnlab.report.figures.heat_maps import plot_attributions, plot_heat_maps
+from cnnlab.report.figures.layer_statistics import plot_layer_statistics
+from cnnlab.report.figures.picture_grid import ColorScale, Picture, plot_pictures
+from cnnlab.report.figures.reliability import plot_reliability
+from cnnlab.report.figures.robustness import plot_robustness
+from cnnlab.report.figures.run_curves import plot_run_curves
+from cnnlab.report.figures.shift_map import plot_shift_map
 from cnnlab.report.pixels import (
     filter_images,
     heat_overlay,
@@ -25,11 +32,7 @@ from cnnlab.report.pixels import (
     map_image,
     signed_image,
 )
-from cnnlab.report.reliability import plot_reliability
-from cnnlab.report.run_curves import plot_run_curves
-from cnnlab.report.severity import plot_robustness
-from cnnlab.report.shift_map import plot_shift_map
-from cnnlab.report.style import GREEN, RED
+from cnnlab.report.style import GREEN, RED, add_title
 
 RNG = np.random.default_rng(0)
 
@@ -86,6 +89,34 @@ def test_grid_of_pictures():
     assert drawn(figure).size[0] > 300
 
 
+def test_pictures_have_one_size_and_captions_are_not_cut():
+    """Whatever stands below or beside them; long words go on in a second line."""
+    pixels = np.zeros((4, 4, 3), np.uint8)
+    rows = [[Picture(pixels)], [Picture(pixels, "a caption of many words that has no end", True)]]
+    scale = ColorScale("turbo", 0.0, 0.5, "share")
+    figure = plot_pictures(
+        rows, title="model on folder:../own/flat: " + 6 * "Grad-CAM ", scale=scale
+    )
+    above, below, bar = figure.axes
+    assert above.get_position().size == pytest.approx(below.get_position().size)
+    figure.draw_without_rendering()
+    assert max(map(len, below.get_xlabel().split("\n"))) <= 20
+    assert bar.get_ylim() == (0.0, 0.5)
+    title = figure._suptitle.get_window_extent()
+    assert title.x1 < figure.bbox.x1
+    assert title.y0 > above.get_window_extent().y1
+
+
+def test_long_titles_go_on_in_a_second_line():
+    figure = Figure(figsize=(4, 3))
+    add_title(
+        figure, "resnet18 on folder:../a/rather/long/path/to/some/images: Grad-CAM of a class"
+    )
+    figure.draw_without_rendering()
+    assert "\n" in figure.get_suptitle()
+    assert figure._suptitle.get_window_extent().x1 < figure.bbox.x1
+
+
 def test_filters_and_feature_maps():
     figure = plot_filters(Filters("conv", RNG.normal(size=(20, 5, 5, 3))), title="t")
     assert len(pictures(figure)) == 20
@@ -106,6 +137,17 @@ def test_heat_maps_and_attributions():
         labels = [axis.get_xlabel() for axis in figure.axes if axis.get_xlabel()]
         assert labels == captions
         drawn(figure)
+
+
+def test_heat_has_one_scale_for_all_images():
+    images = np.full((2, 4, 4, 1), 100, np.uint8)
+    heats = np.stack([np.zeros((4, 4)), np.full((4, 4), 0.2)])
+    heats[0, 0, 0] = 0.002
+    figure = plot_heat_maps(images, heats, ["a", "b"], limit=0.2, label="fall", title="t")
+    faint, full = pictures(figure)[2:4]
+    assert faint.astype(int).max() < full.astype(int).max()
+    bar = figure.axes[-1]
+    assert bar.get_ylim() == (0.0, 0.2) and bar.get_ylabel() == "fall"
 
 
 def test_examples():
@@ -137,6 +179,11 @@ def test_embedding():
     assert [text.get_text() for text in axis.texts] == ["cat", "dog"]
     assert not len(axis.get_xticks())
     drawn(figure)
+    wrong = np.array([False, True, False, False, True])
+    marked = plot_embedding(RNG.normal(size=(5, 2)), labels, ["cat", "dog"], wrong=wrong)
+    dots, rings = marked.axes[0].collections
+    assert (len(dots.get_offsets()), len(rings.get_offsets())) == (5, 2)
+    assert rings.get_label() == "taken for another class (2)"
 
 
 def test_reliability():
@@ -149,14 +196,15 @@ def test_reliability():
 
 
 def test_robustness():
-    curve = SeverityCurve(np.array([0.0, 0.1]), np.array([0.9, 0.3]))
-    strip = [np.zeros((4, 4, 1), np.uint8)] * 2
+    curve = SeverityCurve(np.array([0.0, 0.3, 0.9]), np.array([0.9, 0.5, 0.3]))
+    strip = [np.zeros((4, 4, 1), np.uint8)] * 3
     figure = plot_robustness({"blur": curve, "noise": curve}, {"blur": strip, "noise": strip},
                              metric="accuracy")  # fmt: skip
     lines = [axis.lines[1] for axis in figure.axes if axis.lines]
     assert len(lines) == 2
-    np.testing.assert_allclose(lines[0].get_ydata(), [90, 30])
-    assert len(pictures(figure)) == 4
+    np.testing.assert_allclose(lines[0].get_xdata(), [0.0, 0.3, 0.9])  # to scale
+    np.testing.assert_allclose(lines[0].get_ydata(), [90, 50, 30])
+    assert len(pictures(figure)) == 6
     drawn(figure)
 
 
@@ -178,4 +226,15 @@ def test_run_curves():
     assert [line.get_label() for line in accuracy.lines] == ["a (2 runs)", "b"]
     assert len(accuracy.collections) == 1  # the band of a
     assert loss.get_yscale() == "log"
+    drawn(figure)
+
+
+def test_network_has_poolings_and_skips_and_whole_names():
+    model = create_model("unet", num_classes=2, width=4, levels=3)
+    figure = draw_network(model, (32, 32, 1), title="t")
+    names = [label.get_text() for label in figure.axes[-1].get_xticklabels()]
+    assert len(set(names) - {"max pool"}) == len(names) - 2
+    assert {"backbone/level1", "head/level1", "max pool", "level3", "logits"} <= set(names)
+    skips = [patch for patch in figure.axes[0].patches if isinstance(patch, PathPatch)]
+    assert len(skips) == 2
     drawn(figure)

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 from skimage.color import rgb2lab
 
-from cnnlab.report.overlays import background_class, overlay, panel, save_indexed_png
+from cnnlab.report.figures.overlays import background_class, overlay, panel, save_indexed_png
 from cnnlab.report.palette import IGNORE, make_palette
 from cnnlab.report.style import RED
 
@@ -55,6 +55,8 @@ def test_background_by_name():
     assert background_class(NAMES) == 0
     assert background_class(("cat", "background")) == 1
     assert background_class(("cat", "dog")) is None
+    assert background_class(("0", "1", "2")) == 0  # masks without classes.txt
+    assert background_class(("1", "0")) is None
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -8,12 +8,15 @@ import shutil
 import numpy as np
 import pytest
 
-from cnnlab import train
+from cnnlab import inference
 from cnnlab.config import apply_overrides, to_json
-from cnnlab.report.page import make_report
-from cnnlab.report.page_data import page_data
-from cnnlab.report.page_format import show_big, show_bytes, show_duration, show_score
-from cnnlab.report.run_record import read_records
+from cnnlab.report.run_page.data import page_data
+from cnnlab.report.run_page.format import show_big, show_bytes, show_duration
+from cnnlab.report.run_page.page import make_report
+from cnnlab.report.run_page.run_record import read_records
+from cnnlab.report.run_page.tables import rank_groups, run_order
+from cnnlab.tasks.words import show_score
+from cnnlab.train.runtime.workdir import Workdir
 from tests import trained_runs
 from tests.report.pages import comparison_page
 
@@ -76,10 +79,10 @@ def test_needs_no_other_file(comparison):
 def test_says_what_the_runs_say(comparison):
     words = Reader(comparison).words
     records = read_records([trained_runs.lenet(0), trained_runs.lenet(1)])
-    scores = [record.test_score for record in records]
+    scores = [record.result["test"]["accuracy"] for record in records]
     assert f"{100 * np.mean(scores):.2f} % ± {100 * np.std(scores, ddof=1):.2f} %" in words
     for record in records:
-        assert f"{100 * record.test_score:.2f} %" in words
+        assert f"{100 * record.result['test']['accuracy']:.2f} %" in words
         assert f"{record.result['num_parameters']:,}" in words
     assert "4 runs in 3 configurations" in words
     for text in ("lenet_relu", "hog", "unet_bn", "digit_scenes", "mean IoU"):
@@ -164,7 +167,7 @@ def test_names_cannot_break_the_page(tmp_path):
     run = shutil.copytree(trained_runs.lenet(0), tmp_path / "<b>&amp;'\"")
     info = json.loads((run / "dataset.json").read_text())
     info["class_names"][3] = evil
-    (run / "dataset.json").write_text(json.dumps(info))
+    Workdir(run).write("dataset.json", info)
     page = make_report([run], pictures=0)
     assert evil not in page
     assert data_of(page)["runs"][0]["confusion"]["names"][3] == evil
@@ -173,13 +176,13 @@ def test_names_cannot_break_the_page(tmp_path):
 
 def test_many_configurations(tmp_path):
     """More than there are colours, with a table of runs by fields."""
-    config = train.load_run(trained_runs.lenet(0)).config
+    config = inference.load_run(trained_runs.lenet(0)).config
     for number in range(10):
         folder = tmp_path / f"rate{number}"
         shutil.copytree(trained_runs.lenet(0), folder,
-                        ignore=shutil.ignore_patterns("checkpoints"))  # fmt: skip
+                        ignore=shutil.ignore_patterns("check*"))  # fmt: skip
         changed = apply_overrides(config, {"optimizer.learning_rate": 0.1 * (number + 1)})
-        (folder / "config.json").write_text(json.dumps(to_json(changed)))
+        Workdir(folder).write("config.json", to_json(changed))
     page = make_report([tmp_path], pictures=0)
     assert Reader(page).words.count("lenet_relu learning_rate=") >= 10
     assert "hsl(" in page
@@ -189,19 +192,47 @@ def test_a_run_that_was_repeated_does_not_narrow_the_spread(tmp_path):
     copy = shutil.copytree(trained_runs.lenet(0), tmp_path / "again")
     runs = [trained_runs.lenet(0), copy, trained_runs.lenet(1)]
     words = Reader(make_report(runs, pictures=0)).words
-    scores = [record.test_score for record in read_records(runs)]
+    scores = [record.result["test"]["accuracy"] for record in read_records(runs)]
     assert scores[0] == scores[1]
     assert f"± {100 * np.std(scores[1:], ddof=1):.2f} %" in words
     assert "2 seeds" in words
 
 
+def test_runs_are_ranked_by_validation(tmp_path):
+    """Though the other one is better on the test split, whose number is shown."""
+    folders = [tmp_path / "good_on_test", tmp_path / "good_on_validation"]
+    config = inference.load_run(trained_runs.lenet(0)).config
+    for folder, test, rate in zip(folders, (0.99, 0.5), (0.1, 0.2), strict=True):
+        shutil.copytree(trained_runs.lenet(0), folder,
+                        ignore=shutil.ignore_patterns("check*"))  # fmt: skip
+        changed = apply_overrides(config, {"optimizer.learning_rate": rate})
+        (folder / "config.json").write_text(json.dumps(to_json(changed)))
+        result = json.loads((folder / "result.json").read_text())
+        result["test"]["accuracy"] = test
+        (folder / "result.json").write_text(json.dumps(result))
+    rows = [json.loads(line) for line in (folders[0] / "metrics.jsonl").read_text().splitlines()]
+    for row in rows:
+        if row["split"] == "validation":
+            row["accuracy"] = 0.1
+    (folders[0] / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    records = read_records(folders)
+    assert rank_groups(records, [[0], [1]]) == [1, 0]
+    assert sorted(range(2), key=lambda i: run_order(records[i])) == [1, 0]
+    page = make_report(folders, pictures=0)
+    cards = re.findall(r'class="what">([^<]*)</p><p class="value">([^<]*)<', page)
+    shown = page[page.index("ranked by validation") :]
+    assert "best validation accuracy" in shown
+    assert shown.index("good_on_validation") < shown.index("good_on_test")
+    assert cards[0] == ("Test accuracy, best on validation", "50.00 %")
+
+
 def test_many_classes(monkeypatch):
     """Tables of as many runs as a page can hold, the best first."""
-    monkeypatch.setattr("cnnlab.report.page._CLASS_ROWS", 15)
+    monkeypatch.setattr("cnnlab.report.run_page.page._CLASS_ROWS", 15)
     runs = [trained_runs.lenet(0), trained_runs.lenet(1)]
     page = make_report(runs, pictures=0)
     assert "Of 2 runs the best 1, because of the many classes." in Reader(page).words
-    scores = [record.test_score for record in read_records(runs)]
+    scores = [record.best_validation for record in read_records(runs)]
     assert re.findall(r'data-class-table="(\d)"', page) == [str(np.argmax(scores))]
 
 

@@ -1,5 +1,6 @@
 """What is read of runs, whole and damaged, and the command that trains them again."""
 
+import dataclasses
 import json
 import shlex
 import shutil
@@ -9,8 +10,8 @@ import pytest
 from cnnlab.cli.config_flags import resolve_config, split_overrides
 from cnnlab.config import Config, apply_overrides, flat_fields, load_experiment
 from cnnlab.errors import UserError
-from cnnlab.report.reproduce import reproduce_command
-from cnnlab.report.run_record import find_runs, read_records
+from cnnlab.report.run_page.reproduce import reproduce_command
+from cnnlab.report.run_page.run_record import find_runs, read_records
 from tests import trained_runs
 
 
@@ -29,7 +30,7 @@ def test_record_of_a_finished_run(run):
     result = json.loads((run / "result.json").read_text())
     assert (record.name, record.status, record.problems) == ("one", "complete", [])
     assert record.metric == "accuracy"
-    assert record.test_score == result["test"]["accuracy"]
+    assert record.result["test"]["accuracy"] == result["test"]["accuracy"]
     validation = [row["accuracy"] for row in record.rows if row["split"] == "validation"]
     assert record.best_validation == max(validation)
     assert record.last_step == record.total_steps == 60
@@ -44,7 +45,7 @@ def test_record_of_an_unfinished_run(run):
     record = read(run)
     assert record.status == f"at step {record.last_step} of 60"
     assert 0 < record.last_step < 60
-    assert record.test_score is None
+    assert record.result is None
     (run / "metrics.jsonl").unlink()
     assert read(run).status == "no step logged yet"
 
@@ -54,11 +55,14 @@ def test_record_of_an_unfinished_run(run):
     [
         ("result.json", "{", "result.json is damaged"),
         ("dataset.json", None, "dataset.json is missing"),
-        ("dataset.json", "[]", "dataset.json cannot be read"),
+        ("dataset.json", "[]", "dataset.json is damaged"),
         ("metrics.jsonl", None, "No numbers of training"),
-        ("confusion_matrix.npy", "", "confusion_matrix.npy cannot be read"),
+        ("metrics.jsonl", None, "metrics.jsonl is missing"),
+        ("metrics.jsonl", "", "metrics.jsonl is damaged or was edited"),
+        ("metrics.jsonl", "1\n", "metrics.jsonl is damaged: line 1 of 1 cannot be read"),
+        ("confusion_matrix.npy", "", "confusion_matrix.npy is damaged"),
         ("confusion_matrix.npy", None, "confusion_matrix.npy is missing"),
-        ("environment.json", "{]", "environment.json cannot be read"),
+        ("environment.json", "{]", "environment.json is damaged"),
     ],
 )
 def test_what_is_missing_or_damaged_is_told(run, name, content, told):
@@ -133,6 +137,13 @@ def test_reproduce_command(start, changes):
         assert not overrides
 
 
+def test_a_run_of_objects_is_made_again_in_python():
+    config = dataclasses.replace(Config(), objects=("dataset", "model"))
+    assert reproduce_command(config, "runs/x") == (
+        "cnnlab.train.fit(load_experiment(\"config.json\"), 'runs/x', dataset=dataset, model=model)"
+    )
+
+
 def test_reproduce_command_of_what_flags_cannot_say(monkeypatch):
-    monkeypatch.setattr("cnnlab.report.reproduce.experiment_names", dict)
+    monkeypatch.setattr("cnnlab.report.run_page.reproduce.experiment_names", dict)
     assert "--config=config.json" in reproduce_command(Config(), "runs/x")

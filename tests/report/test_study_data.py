@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from cnnlab.report.study_data import Scale, value_text
-from cnnlab.report.study_lanes import make_timeline
-from cnnlab.report.study_metric import Metric, Spread
-from cnnlab.report.study_rails import make_rail, metric_rail
+from cnnlab.report.study_page.data import Scale, value_text
+from cnnlab.report.study_page.metric import Metric, Spread
+from cnnlab.report.study_page.parallel_axes import make_rail, metric_rail
+from cnnlab.report.study_page.timeline import make_timeline
 from tests.report.study_records import SCALES, at, awkward, mixed, study, trial
 
 
@@ -29,11 +29,21 @@ def test_spread_is_scipys_interval():
 
 def test_metric_is_read_in_percent_where_it_is_a_share():
     accuracy, loss = Metric("accuracy", "maximize"), Metric("loss", "minimize")
-    assert (accuracy.text(0.98765), accuracy.label) == ("98.77 %", "accuracy (%)")
-    assert (loss.text(0.123456), loss.label) == ("0.12346", "loss")
+    assert (accuracy.text(0.98765), accuracy.label) == ("98.77 %", "validation accuracy (%)")
+    assert (loss.text(0.123456), loss.label) == ("0.12346", "validation loss")
     spread = Spread(0.9, 0.1, 0.85, 0.95, 4)
-    assert accuracy.spread_text(spread) == "90.00 ± 5.00 %"
+    assert accuracy.spread_text(spread) == "90.00 ± 10.00 %"
+    assert accuracy.interval_text(spread) == "95 % interval 85.00 to 95.00 %"
+    assert Metric("value", "minimize", "").label == "value"
     assert Metric("miou", "maximize").percent
+
+
+def test_interval_of_a_share_stays_within_0_and_100_percent():
+    spread = Spread.of([0.99, 1.0, 0.98])
+    assert spread.high > 1.0
+    assert Metric("accuracy", "maximize").interval(spread) == (spread.low, 1.0)
+    assert Metric("loss", "minimize").interval(spread) == (spread.low, spread.high)
+    assert Metric("accuracy", "maximize").interval(Spread.of([0.0, 0.01]))[0] == 0.0
 
 
 def test_fence_leaves_out_only_what_diverged():

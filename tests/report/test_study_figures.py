@@ -1,17 +1,21 @@
 """Pictures of a study: drawn from trials, with what they must show; nothing where nothing is."""
 
+import collections
+import warnings
+
 import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 
-from cnnlab.report.study_figures import (
-    BEST,
+from cnnlab.report.study_page.figures import (
     plot_history,
     plot_importances,
     plot_learning_curves,
+    plot_parallel,
+    plot_slices,
     plot_timeline,
 )
-from cnnlab.report.study_params import plot_parallel, plot_slices
+from cnnlab.report.style import STATE_COLORS
 from tests.report.study_records import awkward, mixed, study, trial
 
 AWKWARD = awkward()
@@ -26,7 +30,12 @@ NOT_DRAWN = {
 
 @pytest.mark.parametrize("plot", NOT_DRAWN)
 def test_what_cannot_be_drawn_is_not(plot):
-    assert {name for name, record in AWKWARD.items() if plot(record) is None} == NOT_DRAWN[plot]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # such as that a legend has nothing to name
+        figures = {name: plot(record) for name, record in AWKWARD.items()}
+        for figure in filter(None, figures.values()):
+            figure.draw_without_rendering()
+    assert {name for name, figure in figures.items() if figure is None} == NOT_DRAWN[plot]
 
 
 def test_history():
@@ -50,7 +59,8 @@ def test_history_shows_intervals_of_repeats_and_outliers_at_the_edge():
     assert len(bars) == 6
     low, _ = axis.get_ylim()
     edge = next(c for c in axis.collections if c.get_label() == "complete, worse than shown")
-    assert low < edge.get_offsets()[0][1] < low + 10
+    seen = edge.get_offset_transform().transform(edge.get_offsets())
+    assert low < axis.transData.inverted().transform(seen)[0][1] < low + 10
 
 
 def test_importances():
@@ -65,10 +75,10 @@ def test_importances():
 
 def test_learning_curves_have_the_best_in_bold():
     axis = plot_learning_curves(mixed()).axes[0]
-    (best,) = axis.lines
+    best = next(line for line in axis.lines if line.get_label() == "best, trial 10")
     np.testing.assert_allclose(best.get_ydata()[[0, -1]], [60.0, 92.0])
-    lines = {c.get_label(): len(c.get_segments()) for c in axis.collections
-             if hasattr(c, "get_segments")}  # fmt: skip
+    assert best.get_linewidth() == max(line.get_linewidth() for line in axis.lines)
+    lines = collections.Counter(line.get_label() for line in axis.lines if line is not best)
     assert lines == {"pruned": 1, "failed": 1, "running": 1, "complete": 8}
 
 
@@ -90,9 +100,9 @@ def test_slices():
 def test_parallel_has_a_line_for_each_config():
     axis = plot_parallel(mixed()).axes[0]
     assert len(axis.patches) == 9
-    assert to_hex(axis.patches[-1].get_edgecolor()) == BEST.lower()
+    assert to_hex(axis.patches[-1].get_edgecolor()) == STATE_COLORS["best"].lower()
     texts = {text.get_text() for text in axis.texts}
-    assert {"learning_rate", "unset", "lenet", "accuracy (%)"} <= texts
+    assert {"learning_rate", "unset", "lenet", "validation accuracy (%)"} <= texts
 
 
 def test_timeline_has_a_bar_for_each_trial():

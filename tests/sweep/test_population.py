@@ -16,13 +16,19 @@ from cnnlab.config import (
     differences,
 )
 from cnnlab.errors import UserError
-from cnnlab.sweep import fit_group, group, population_choice, population_run
-from cnnlab.train import Diverged, Interrupted, Programs, Pruned, fit, load_run
-from cnnlab.train.checkpoint import CheckpointReader
-from cnnlab.train.display import Silence
-from cnnlab.train.records import CLOCKED, read_rows
-from cnnlab.train.setup import make_setup
-from cnnlab.train.workdir import Workdir
+from cnnlab.inference import load_run
+from cnnlab.sweep import fit_group, group
+from cnnlab.sweep.population import choice
+from cnnlab.train import CompiledSteps, Diverged, Interrupted, Pruned, fit
+from cnnlab.train.callbacks.base import Callback
+from cnnlab.train.callbacks.json_lines import CLOCKED, read_rows
+from cnnlab.train.callbacks.progress import Silence
+from cnnlab.train.callbacks.pruning import Pruning
+from cnnlab.train.checkpoints.writer import CheckpointReader
+from cnnlab.train.engines.vmapped import VmapEngine
+from cnnlab.train.experiment import build_experiment
+from cnnlab.train.run_data import load_data
+from cnnlab.train.runtime.workdir import Workdir
 from tests.conftest import assert_trees_equal
 
 NETWORKS = {
@@ -84,8 +90,8 @@ def folders(path, count=3):
 
 def final(config, workdir):
     """Everything that the last checkpoint holds."""
-    setup = make_setup(config, Workdir(workdir).dataset_info())
-    target = {"state": setup.abstract_state(), "window": setup.zero_window()}
+    experiment = build_experiment(config, Workdir(workdir).dataset_info())
+    target = {"state": experiment.abstract_state(), "metrics": experiment.zero_metrics()}
     return CheckpointReader(workdir).restore(target)
 
 
@@ -117,7 +123,10 @@ def assert_same_run(config, one, other, *, exact):
     assert results[0]["test"] == pytest.approx(results[1]["test"], rel=1e-4)
 
 
-@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize(
+    "network",
+    ["mlp", *(pytest.param(name, marks=pytest.mark.slow) for name in ("lenet_relu", "resnet18"))],
+)
 def test_members_equal_lone_runs(network, tmp_path):
     configs = members(base(network))
     found = fit_group(configs, folders(tmp_path / "vmap"), mode="vmap")
@@ -128,7 +137,7 @@ def test_members_equal_lone_runs(network, tmp_path):
             config, tmp_path / f"vmap/{number}", tmp_path / f"shared/{number}", exact=False
         )
     # A program of its own, compiled for it alone.
-    alone = fit(configs[1], tmp_path / "alone", display=Silence())
+    alone = fit(configs[1], tmp_path / "alone", callbacks=[Silence()])
     assert_same_run(configs[1], tmp_path / "shared/1", tmp_path / "alone", exact=True)
     assert alone["test"] == shared[1]["test"]
 
@@ -144,21 +153,20 @@ def test_members_are_ordinary_runs(tmp_path):
         run = load_run(folder)
         assert run.step == result["checkpoint_step"]
         assert np.load(folder / "confusion_matrix.npy").sum() == 359
-        assert fit(config, folder, display=Silence()) == result  # nothing is left to train
+        assert fit(config, folder, callbacks=[Silence()]) == result  # nothing is left to train
     assert fit_group(configs, folders(tmp_path), mode="vmap") == found
 
 
-class Terminating:
-    """Watches: asks the process to end at an evaluation."""
+class Terminating(Callback):
+    """Asks the process to end at an evaluation."""
 
     def __init__(self, at):
         self.at, self.told = at, []
 
-    def __call__(self, step, numbers):
-        self.told.append(step)
-        if step == self.at:
+    def on_evaluation(self, run, row):
+        self.told.append(row["step"])
+        if row["step"] == self.at:
             os.kill(os.getpid(), signal.SIGTERM)
-        return False
 
 
 @pytest.mark.parametrize("first", ["vmap", "shared"])
@@ -169,13 +177,13 @@ def test_sigterm_saves_all_and_either_way_goes_on(first, tmp_path):
     fit_group(configs, whole, mode="shared")
     watch = Terminating(6)
     with pytest.raises(Interrupted) as stopped:
-        fit_group(configs, parts, mode=first, watches=[watch, None, None])
+        fit_group(configs, parts, mode=first, callbacks=[[watch], [], []])
     assert stopped.value.step == 7  # the signal came after the step of the evaluation
     saved = [CheckpointReader(folder).steps() for folder in parts if folder.exists()]
     assert saved == [[6, 7]] * (3 if first == "vmap" else 1)
     other = {"vmap": "shared", "shared": "vmap"}[first]
     # Members at different steps: in `vmap`, one has to wait for the others.
-    fit_group(configs, parts, mode=other, watches=[watch, None, None])
+    fit_group(configs, parts, mode=other, callbacks=[[watch], [], []])
     assert watch.told == [6, 12]
     for config, one, two in zip(configs, whole, parts, strict=True):
         assert_same_run(config, one, two, exact=False)
@@ -187,7 +195,7 @@ def test_one_that_diverges_and_one_that_is_pruned_leave_the_others_alone(tmp_pat
     fit_group(configs[:1], folders(tmp_path / "alone"), mode="shared")
     shrunk = []
     monkeypatch.setattr(
-        population_run._Crowd,
+        VmapEngine,
         "_worth_it",
         lambda self, size, remaining: shrunk.append(size) or True,
     )
@@ -195,7 +203,7 @@ def test_one_that_diverges_and_one_that_is_pruned_leave_the_others_alone(tmp_pat
         configs,
         folders(tmp_path / "together", 4),
         mode="vmap",
-        watches=[None, None, lambda step, numbers: step == 6, None],
+        callbacks=[[], [], [Pruning(lambda row: row["step"] == 6)], []],
     )
     assert isinstance(found[1], Diverged)
     assert "not finite at step" in str(found[1])
@@ -219,7 +227,7 @@ def test_early_stopping_ends_one_member(tmp_path):
     found = fit_group(configs, folders(tmp_path, 2), mode="vmap")
     assert found[0]["steps"] == 12
     assert found[1]["steps"] >= 12
-    assert fit(configs[0], tmp_path / "0", display=Silence()) == found[0]
+    assert fit(configs[0], tmp_path / "0", callbacks=[Silence()]) == found[0]
 
 
 def test_rows_are_shared_out_over_devices(tmp_path):
@@ -258,50 +266,52 @@ def test_group():
         apply_overrides(one, {"optimizer.name": "no such"}),
     ]
     assert group(configs) == [[0, 2], [1, 4], [3], [5]]
-    with pytest.raises(ValueError, match="more than numbers"):
+    with pytest.raises(ValueError, match="more than hyper-parameters"):
         fit_group(configs[:2], ["a", "b"])
+
+
+def compiled_steps(config):
+    return CompiledSteps(config, load_data(config))
 
 
 def test_choice(monkeypatch):
     """What is known is not measured; what is measured decides, and is remembered."""
-    choose = population_choice.choose
-    monkeypatch.setattr(population_choice, "_chosen", {})
-    programs = Programs(base(steps=10**6))
-    assert choose(programs, 1).mode == "shared"
+    choose = choice.choose
+    monkeypatch.setattr(choice, "_chosen", {})
+    compiled = compiled_steps(base(steps=10**6))
+    assert choose(compiled, 1).mode == "shared"
     seconds = {}
-    monkeypatch.setattr(population_choice, "_in_turn", lambda p: iter([1.0, *[seconds["a"]] * 9]))
-    monkeypatch.setattr(
-        population_choice, "_side_by_side", lambda p, n: iter([1.0, *[seconds["b"]] * 9])
-    )
+    monkeypatch.setattr(choice, "_in_turn", lambda p: iter([1.0, *[seconds["a"]] * 9]))
+    monkeypatch.setattr(choice, "_side_by_side", lambda p, n: iter([1.0, *[seconds["b"]] * 9]))
     for a, b, expected in ((1.0, 0.5, "vmap"), (0.5, 1.0, "shared")):
         seconds |= {"a": a, "b": b}
-        population_choice._chosen.clear()
-        found = choose(programs, 4)
+        choice._chosen.clear()
+        found = choose(compiled, 4)
         assert (found.mode, found.seconds) == (expected, {"shared": a, "vmap": b})
     seconds |= {"a": 1.0, "b": 0.1}
-    assert choose(programs, 5).mode == "shared"  # as of 4
-    assert choose(Programs(base(steps=10**6, parallel="pmap")), 4).mode == "shared"
+    assert choose(compiled, 5).mode == "shared"  # as of 4
+    assert choose(compiled_steps(base(steps=10**6, parallel="pmap")), 4).mode == "shared"
     cut = base(steps=10**6, num_devices=2, **{"sharding.parameters": 2})
-    assert "sharding" in choose(Programs(cut), 4).reason
+    assert "sharding" in choose(compiled_steps(cut), 4).reason
     wide = base("resnet18", steps=10**6, **{"model.options.width": 16})
-    convolutions = choose(Programs(wide), 4)
+    convolutions = choose(compiled_steps(wide), 4)
     assert convolutions.mode == "shared"
     assert "convolutions" in convolutions.reason
-    lenet = choose(
-        Programs(base("lenet_relu", steps=10**6)), 4
-    )  # whose products are not convolutions
+    lenet = choose(  # whose products are not convolutions
+        compiled_steps(base("lenet_relu", steps=10**6)), 4
+    )
     assert (lenet.mode, lenet.seconds) == ("shared", {})
     seconds |= {"a": 1e-13, "b": 1e-12}
-    short = choose(programs, 9)
+    short = choose(compiled, 9)
     assert (short.mode, short.seconds) == ("vmap", {})
     assert "too short" in short.reason
 
 
 def test_choice_measures_both_ways(monkeypatch, tmp_path):
     """For real: seconds of a member's step are above zero and the smaller one wins."""
-    monkeypatch.setattr(population_choice, "_chosen", {})
-    monkeypatch.setattr(population_choice, "_SECONDS", 0.01)
-    found = population_choice.choose(Programs(base(steps=10**6)), 4)
+    monkeypatch.setattr(choice, "_chosen", {})
+    monkeypatch.setattr(choice, "_SECONDS", 0.01)
+    found = choice.choose(compiled_steps(base(steps=10**6)), 4)
     assert set(found.seconds) == {"shared", "vmap"}
     assert found.mode == min(found.seconds, key=found.seconds.get)
     results = fit_group(members(base(), 2), folders(tmp_path, 2))  # auto

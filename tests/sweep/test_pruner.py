@@ -1,95 +1,70 @@
-"""Pruners: values by hand, and the decisions of Optuna's where trials come one after the other."""
+"""Pruners are Optuna's, with evaluations counted from 1; a lost decision is made again."""
 
-import collections
 import math
-import random
 
 import optuna
 import pytest
+from optuna.trial import TrialState
 
 from cnnlab.errors import UserError
-from cnnlab.sweep.optuna_quiet import quiet_optuna
-from cnnlab.sweep.pruner import make_pruner
+from cnnlab.sweep.sampling.pruner import make_pruner
+from cnnlab.sweep.study.optuna_quiet import quiet_optuna
+
+
+def ends(pruner, curve, others=(), *, numbers=1):
+    """After which evaluation trials with that curve are ended; None: after none."""
+    with quiet_optuna():
+        # Hyperband takes the bracket of a trial from the name of its study.
+        study = optuna.create_study(study_name="brackets", direction="maximize", pruner=pruner)
+        for other in [*others, *[curve] * numbers]:
+            trial = study.ask()
+            for count, value in enumerate(other, start=1):
+                trial.report(value, count)
+                if trial.should_prune():
+                    study.tell(trial, state=TrialState.PRUNED)
+                    break
+            else:
+                study.tell(trial, other[-1])
+    last = study.trials[-1]
+    return last.last_step if last.state is TrialState.PRUNED else None
 
 
 def test_asha_by_hand():
     asha = make_pruner("asha")
-    assert [n for n in range(1, 30) if asha.asks_at(0, n)] == [1, 3, 9, 27]
-    assert not asha.ends(5, [0.1], {})  # alone
-    assert asha.ends(5, [0.1], {1: [0.2]})
-    assert not asha.ends(5, [0.2], {1: [0.1], 2: [0.15, 0.9]})
+    assert ends(asha, [0.1] * 9) is None  # alone
+    assert ends(asha, [0.1], [[0.2]]) == 1
+    assert ends(asha, [0.2], [[0.1], [0.15, 0.9]]) is None
     # Of six, two go on.
-    others = dict(enumerate([[0.9], [0.7], [0.5], [0.3], [0.1]]))
-    assert not asha.ends(9, [0.8], others)
-    assert asha.ends(9, [0.6], others)
-    # At the third evaluation only those that came that far count, by their third value.
-    assert not asha.ends(9, [0.1, 0.1, 0.6], {1: [0.9, 0.9], 2: [0.9, 0.9, 0.5]})
-    assert asha.ends(9, [math.nan], {})
+    others = [[0.1], [0.3], [0.5], [0.7], [0.9]]
+    assert ends(asha, [0.8], others) is None
+    assert ends(asha, [0.6], others) == 1
+    # The next decision is after the third evaluation, by the third value.
+    assert ends(asha, [0.9, 0.1, 0.5], [[0.5, 0.9, 0.6]]) == 3
+    assert ends(asha, [0.9, 0.1, 0.7], [[0.5, 0.9, 0.6]]) is None
+    assert ends(asha, [math.nan]) == 1
     slow = make_pruner("asha(first=2, factor=4)")
-    assert [n for n in range(1, 40) if slow.asks_at(0, n)] == [2, 8, 32]
+    assert ends(slow, [0.1, 0.9], [[0.9, 0.5]]) is None
+    assert ends(slow, [0.1, 0.4], [[0.9, 0.5]]) == 2
+    rungs = [[0.9, *[0.5] * 7]]
+    assert ends(slow, [0.9, 0.6, *[0.1] * 6], rungs) == 8
 
 
 def test_median_by_hand():
     median = make_pruner("median(startup=3)")
-    others = {1: [0.1, 0.5], 2: [0.2, 0.6], 3: [0.3, 0.7]}
-    assert not median.ends(4, [0.1, 0.6], others)
-    assert median.ends(4, [0.1, 0.5], others)
-    assert not median.ends(4, [0.65, 0.5], others)  # its best counts
-    assert not median.ends(4, [0.1, 0.5], {1: [0.9, 0.9], 2: [0.9, 0.9]})  # too few
-    assert not make_pruner("median(first=3)").asks_at(0, 2)
+    others = [[0.1, 0.5], [0.2, 0.6], [0.3, 0.7]]
+    assert ends(median, [0.2, 0.6], others) is None
+    assert ends(median, [0.2, 0.5], others) == 2
+    assert ends(median, [0.65, 0.5], others) is None  # its best counts
+    assert ends(median, [0.1, 0.5], [[0.9, 0.9], [0.9, 0.9]]) is None  # too few
+    assert ends(make_pruner("median(first=3, startup=3)"), [0.1, 0.1, 0.1],
+                [[0.2] * 3, [0.3] * 3, [0.4] * 3]) == 3  # fmt: skip
 
 
-def test_hyperband_brackets():
-    """27 evaluations make brackets that begin at 1, 3, 9 and 27, the early ones the largest."""
-    hyperband = make_pruner("hyperband", evaluations=27)
-    first = [next(n for n in range(1, 28) if hyperband.asks_at(number, n)) for number in range(200)]
-    counts = collections.Counter(first)
-    assert sorted(counts) == [1, 3, 9, 27]
-    assert counts[1] > counts[3] > counts[9] > counts[27]
-    # Trials of other brackets are not compared with.
-    early = [number for number in range(200) if first[number] == 1]
-    late = [number for number in range(200) if first[number] == 3]
-    assert not hyperband.ends(early[0], [0.1], {late[0]: [0.9]})
-    assert hyperband.ends(early[0], [0.1], {early[1]: [0.9]})
-
-
-@pytest.mark.parametrize(
-    ("name", "peer"),
-    [
-        (
-            "asha",
-            optuna.pruners.SuccessiveHalvingPruner(
-                min_resource=1, reduction_factor=3, min_early_stopping_rate=0
-            ),
-        ),
-        (
-            "asha(first=2, factor=4)",
-            optuna.pruners.SuccessiveHalvingPruner(
-                min_resource=2, reduction_factor=4, min_early_stopping_rate=0
-            ),
-        ),
-    ],
-)
-def test_same_decisions_as_optuna(name, peer):
-    ours, dice = make_pruner(name), random.Random(0)
-    with quiet_optuna():
-        study = optuna.create_study(direction="maximize", pruner=peer)
-    curves, ended = {}, 0
-    for number in range(60):
-        trial, curve = study.ask(), []
-        level = dice.random()
-        for step in range(1, 13):
-            curve.append(level + 0.2 * dice.random())
-            trial.report(curve[-1], step)
-            ends = ours.asks_at(number, step) and ours.ends(number, curve, curves)
-            assert ends == trial.should_prune(), (number, step)
-            if ends:
-                break
-        ended += ends
-        curves[number] = curve
-        study.tell(trial, state=optuna.trial.TrialState.PRUNED if ends else None,
-                   values=None if ends else curve[-1])  # fmt: skip
-    assert 30 < ended < 60
+def test_hyperband_has_brackets_that_begin_late():
+    """27 evaluations make brackets that begin at 1, 3, 9 and 27; of a bad trial, one ends it."""
+    hyperband, good = make_pruner("hyperband", evaluations=27), [0.9] * 27
+    found = {ends(hyperband, [0.1] * 27, [good] * 30, numbers=count) for count in range(1, 31)}
+    assert found == {1, 3, 9, 27}
 
 
 @pytest.mark.parametrize(

@@ -14,15 +14,15 @@ from optuna.trial import TrialState, create_trial
 from rich.console import Console
 
 from cnnlab.config import apply_overrides, load_experiment, to_json
-from cnnlab.report.study_metric import Spread
-from cnnlab.sweep.best import experiment_source, write_best
-from cnnlab.sweep.importance import FEWEST_TRIALS, importances
-from cnnlab.sweep.reading import read_study
-from cnnlab.sweep.results import write_results
-from cnnlab.sweep.status import duration_text, seconds_left, status_text
-from cnnlab.sweep.tables import best_table
+from cnnlab.report.study_page.metric import Spread
+from cnnlab.sweep.study.best import experiment_source, write_best
+from cnnlab.sweep.study.importance import FEWEST_TRIALS, importances
+from cnnlab.sweep.study.reading import read_study
+from cnnlab.sweep.study.results import write_results
+from cnnlab.sweep.study.status import duration_text, seconds_left, status_text
+from cnnlab.sweep.study.tables import best_table
 from cnnlab.train import fit
-from cnnlab.train.records import CLOCKED
+from cnnlab.train.callbacks.json_lines import CLOCKED
 from tests.report.study_records import at, awkward, mixed, study, trial
 
 RATE = FloatDistribution(1e-3, 1.0, log=True)
@@ -57,7 +57,9 @@ def rows_of(path):
 
 def test_trials_are_read():
     raw = optuna_study()
-    add(raw, value=0.9, seconds=7.5, repeats=[0.8, 1.0], tests=[{"accuracy": 0.7}], curve={9: 0.85})
+    add(
+        raw, value=0.9, seconds=7.5, outcomes=[[0.8, {"accuracy": 0.7}], [1.0, {}]], curve={9: 0.85}
+    )
     add(raw, TrialState.PRUNED, curve={5: 0.5, 1: 0.25}, reason="median", workdir="runs/lr/1")
     add(raw, TrialState.RUNNING, released=True)
     add(raw, value=math.inf)
@@ -96,8 +98,9 @@ def test_folder(tmp_path):
     raw = optuna_study()
     for i in range(12):
         rate = 10.0 ** (-3 + i / 4)
-        add(raw, value=0.9 - 0.05 * abs(i - 5), params={"optimizer.learning_rate": rate},
-            curve={10: 0.1 * i, 20: 0.5}, tests=[{"accuracy": 0.123}])  # fmt: skip
+        value = 0.9 - 0.05 * abs(i - 5)
+        add(raw, value=value, params={"optimizer.learning_rate": rate},
+            curve={10: 0.1 * i, 20: 0.5}, outcomes=[[value, {"accuracy": 0.123}]])  # fmt: skip
     add(raw, TrialState.FAIL, reason='not finite, at step 3;\n"a" <b>')
     config = load_experiment("lenet_digits")
     record = write_results(raw, tmp_path, config, "accuracy", "maximize", total=20)
@@ -112,7 +115,8 @@ def test_folder(tmp_path):
     assert float(rows[5]["value"]) == record.best.spread.mean == 0.9
     assert float(rows[5]["params.optimizer.learning_rate"]) == 10.0**-1.75
     page = (tmp_path / "study.html").read_text()
-    assert "On the test split, which had no part in the choice: 12.30 %" in page
+    assert "test split, which had no part in the choice" in page
+    assert '<p class="value">12.30 %</p>' in page
     assert f"train --config={tmp_path / 'best.py'} --workdir={tmp_path / 'best'}" in page
     # Again, while nothing has changed: the same files, and no others.
     before = (tmp_path / "trials.csv").read_bytes()
@@ -134,13 +138,32 @@ def test_folder_of_a_study_without_results(tmp_path):
 
 def test_csv_has_the_spread_over_repeats(tmp_path):
     raw = optuna_study()
-    add(raw, value=2.0, repeats=[1.0, 2.0, 3.0], curve={7: 2.0})
+    add(raw, value=2.0, outcomes=[[1.0, {}], [2.0, {}], [3.0, {}]], curve={7: 2.0})
     write_results(raw, tmp_path, None, "value", "minimize")
     (row,) = rows_of(tmp_path / "trials.csv")
     spread = Spread.of([1.0, 2.0, 3.0])
     assert [float(row[name]) for name in ("mean", "sd", "repeats", "steps")] == [2.0, 1.0, 3, 7]
     assert float(row["ci95_low"]) == spread.low
     assert float(row["ci95_high"]) == spread.high
+
+
+def test_csv_has_no_formulas(tmp_path):
+    """Texts that begin as a formula does get an apostrophe; negative numbers stay numbers."""
+    raw, texts = optuna_study(), ("=1+1", "+1", "-x", "@SUM(A1)", "lenet")
+    for text in texts:
+        raw.add_trial(
+            create_trial(
+                value=-0.5,
+                params={"model.name": text},
+                distributions={"model.name": CategoricalDistribution(texts)},
+                user_attrs={"reason": text},
+            )
+        )
+    write_results(raw, tmp_path, None, "value", "minimize")
+    rows = rows_of(tmp_path / "trials.csv")
+    safe = ["'=1+1", "'+1", "'-x", "'@SUM(A1)", "lenet"]
+    assert [row["params.model.name"] for row in rows] == [row["reason"] for row in rows] == safe
+    assert {row["value"] for row in rows} == {"-0.5"}
 
 
 def test_importances_name_the_strongest():
@@ -194,7 +217,8 @@ def test_status():
     text = status_text(mixed(), now=at(330))
     assert text.splitlines() == [
         "study digits: 11 of 20 trials done (9 complete, 1 pruned, 1 failed, 1 running)",
-        "best so far: accuracy 92.00 %, trial 10: learning_rate=0.3162  model.name=lenet",
+        "best so far: validation accuracy 92.00 %, trial 10: "
+        "learning_rate=0.3162  model.name=lenet",
         # 8 trials of 50.4 s, and 20.4 s of the one that has run for 30 s.
         "time left: about 7 min",
         "running: trial 11, 30 s, step 500, accuracy 93.00 %: learning_rate=0.5623  "
@@ -230,8 +254,28 @@ def test_table_of_the_best():
     seeds = study(*[trial(i, value=0.5 + 0.1 * (i % 2), rate=0.1 * (1 + i // 2),
                           params={"seed": i % 2}) for i in range(4)])  # fmt: skip
     text = table_text(seeds)
-    assert re.search(r"1 │\s+1, 0 │ 55.00 ± 63.53 │\s+2 │ 7.07 % │", text)
+    assert re.search(r"1 │\s+1, 0 │\s+55.00 ± 7.07 │\s+2 │ 0.00 to 100.00 │", text)
     table_text(awkward()["empty"])
+
+
+def test_folds_are_averaged_like_seeds():
+    """Values 0.5, 0.7 and 0.9: mean 0.7, sd 0.2, and t(0.975, 2) = 4.303 times 0.2 / sqrt(3)."""
+    folds = study(*[trial(i, value=0.5 + 0.2 * (i % 3), rate=0.1 * (1 + i // 3),
+                          params={"data.fold": i % 3}) for i in range(6)])  # fmt: skip
+    assert folds.varied == ["optimizer.learning_rate"]
+    best = folds.best
+    assert (best.params, best.spread.n) == (
+        {"optimizer.learning_rate": 0.1, "model.name": "lenet"},
+        3,
+    )
+    np.testing.assert_allclose([best.spread.mean, best.spread.sd], [0.7, 0.2])
+    text = table_text(folds)
+    assert "folds" in text and "seeds" not in text
+    assert re.search(r"1 │\s+2, 1, 0 │\s+70.00 ± 20.00 │\s+3 │ 20.32 to 100.00 │", text)
+    both = study(
+        *[trial(i, value=0.5, params={"data.fold": i % 2, "seed": i // 2}) for i in range(4)]
+    )
+    assert (both.best.spread.n, both.replicates) == (4, "runs")
 
 
 def test_experiment_of_the_best_is_loaded(tmp_path):
@@ -242,12 +286,12 @@ def test_experiment_of_the_best_is_loaded(tmp_path):
         "seed": 3,
         "model.name": "mlp",
         "model.options.hidden": "(16, 8)",  # a tuple, as the study keeps it
-        "data.name": 'folder:a "b"\\c',
+        "data.name": 'folder:a "b"\\c \udcff\x1b',
         "optimizer.clip_norm": None,
         "schedule.step_epochs": (1.0, 2.0),
         "optimizer.options.nesterov": True,
     }
-    title = 'Best of """ all \\'
+    title = 'Best of """ all \\ \udcff'
     write_best(tmp_path, base, found, title=title, command="python launch.py train")
     asked = json.dumps(to_json(apply_overrides(base, found)))
     for name in ("best.py", "best.json"):

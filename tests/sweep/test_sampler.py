@@ -7,8 +7,9 @@ import pytest
 from optuna.trial import TrialState
 
 from cnnlab.errors import UserError
-from cnnlab.sweep.samplers import make_sampler
-from cnnlab.sweep.space import Space
+from cnnlab.sweep.sampling.sampler import SpaceSampler
+from cnnlab.sweep.space.space import Space
+from cnnlab.sweep.study.optuna_quiet import quiet_optuna
 
 MIXED = Space(
     {
@@ -23,27 +24,27 @@ MIXED = Space(
 LISTS = Space({"x": [0, 1, 2], "y": "[a, b]", "z": "int(1, 2) if y == b"}, ["x + z <= 3"])
 
 
-def trial(space, values, result, state=TrialState.COMPLETE):
-    entries = {entry.key: entry.param for entry in space.entries if entry.key in values}
-    return optuna.trial.create_trial(
-        state=state,
-        params=space.store(values),
-        distributions={key: param.distribution() for key, param in entries.items()},
-        value=result if state is TrialState.COMPLETE else None,
-    )
+def make_study(name, space, *, seed=0, direction="maximize", results=()):
+    """A study in memory, with trials that another one has played."""
+    with quiet_optuna():
+        study = optuna.create_study(
+            sampler=SpaceSampler(name, space, seed=seed), direction=direction
+        )
+        study.add_trials(results)
+    return study
 
 
-def play(sampler, space, objective, count):
-    """Asks and tells, one trial after the other."""
-    results = []
-    for number in range(count):
-        proposal = sampler.propose(number, results)
-        if proposal is None:
-            break
-        told = trial(space, proposal.values, objective(space.by_path(proposal.values)))
-        told.system_attrs.update(proposal.notes)
-        results.append(told)
-    return results
+def play(study, space, objective, count):
+    """Asks and tells, one trial after the other; returns the trials."""
+    with quiet_optuna():
+        for _ in range(count):
+            trial = study.ask()
+            study.tell(trial, objective(space.suggest(trial)))
+    return study.trials
+
+
+def params(trials):
+    return [trial.params for trial in trials]
 
 
 @pytest.mark.parametrize("name", ["random", "sobol", "tpe", "cmaes"])
@@ -51,25 +52,40 @@ def test_proposals_depend_on_seed_number_and_results_only(name):
     def objective(values):
         return -abs(values["x"] - 1)
 
-    results = play(make_sampler(name, MIXED, seed=3, direction="maximize"), MIXED, objective, 14)
-    # New ones, asked in another order, without having proposed what came before.
+    results = play(make_study(name, MIXED, seed=3), MIXED, objective, 14)
+    # New samplers, asked in another order, without having proposed what came before.
     for number in (13, 2, 7):
-        fresh = make_sampler(name, MIXED, seed=3, direction="maximize")
-        again = fresh.propose(number, results[:number])
-        assert MIXED.store(again.values) == results[number].params
-    other = make_sampler(name, MIXED, seed=4, direction="maximize").propose(0, ())
-    assert MIXED.store(other.values) != results[0].params
+        again = make_study(name, MIXED, seed=3, results=results[:number])
+        assert params(play(again, MIXED, objective, 1)[number:]) == params([results[number]])
+    other = play(make_study(name, MIXED, seed=4), MIXED, objective, 1)
+    assert params(other) != params(results[:1])
     for one in results:
         assert one.params["rate"] * one.params["width"] <= 16
         assert ("depth" in one.params) == (one.params["name"] == "b")
 
 
+@pytest.mark.parametrize("name", ["random", "sobol", "tpe", "cmaes"])
+def test_a_trial_that_is_taken_up_keeps_its_values(name):
+    """Also where its worker died between two of them, and others have told results since."""
+    study = make_study(name, MIXED)
+    play(study, MIXED, lambda values: values["x"], 12)
+    with quiet_optuna():
+        trial = study.ask()
+        first = trial.suggest_categorical("name", ["a", "b"])
+        play(study, MIXED, lambda values: -values["x"], 3)
+        resumed = optuna.trial.Trial(study, study.trials[12]._trial_id)
+        values = MIXED.suggest(resumed)
+        assert (resumed.number, values["name"]) == (12, first)
+        assert values == MIXED.suggest(trial)
+        study.tell(resumed, 1.0)
+    assert study.trials[12].state is TrialState.COMPLETE
+
+
 @pytest.mark.parametrize("name", ["grid", "random", "sobol", "tpe"])
 def test_lists_are_gone_through_without_repetition(name):
-    sampler = make_sampler(name, LISTS, seed=0, direction="minimize")
-    assert sampler.count == len(LISTS.grid()) == 8
-    results = play(sampler, LISTS, lambda values: values["x"], 20)
-    assert len(results) == 8
+    study = make_study(name, LISTS, direction="minimize")
+    assert study.sampler.count == len(LISTS.grid()) == 8
+    results = play(study, LISTS, lambda values: values["x"], 8)
     seen = [LISTS.restore(one.params) for one in results]
     assert sorted(map(repr, seen)) == sorted(map(repr, LISTS.grid()))
     assert (seen == LISTS.grid()) == (name == "grid")
@@ -83,26 +99,43 @@ def test_informed_samplers_do_better_than_random(name, count):
         return (values["x"] - 2) ** 2 + (values["rate"] - 0.01) ** 2 * 1e4
 
     def best(sampler):
-        played = play(make_sampler(sampler, space, seed=0, direction="minimize"), space,
-                      objective, count)  # fmt: skip
-        return min(one.value for one in played)
+        study = make_study(sampler, space, direction="minimize")
+        return min(one.value for one in play(study, space, objective, count))
 
     assert best(name) < best("random") / 3
 
 
+@pytest.mark.peer
+def test_gp_does_better_than_random():
+    pytest.importorskip("torch", reason="pip install 'cnnlab[gp]'")
+    space = Space({"x": "uniform(-5, 5)", "kind": ["a", "b"]}, ["x > -4"])
+
+    def best(sampler):
+        study = make_study(sampler, space, direction="minimize")
+        played = play(study, space, lambda v: (v["x"] - 2) ** 2 + (v["kind"] == "a"), 16)
+        return min(one.value for one in played)
+
+    assert best("gp") < best("random") / 3
+
+
 def test_tpe_keeps_away_from_what_failed():
-    """The largest rates diverge. Told of that, it draws fewer of them than if it had not been."""
+    """The largest rates diverge. Told of that, it draws fewer of them than if it had not been.
+
+    `workers.trial` tells Optuna of a failure as of a trial that was pruned at once.
+    """
     space = Space({"rate": "log(1e-4, 1)"})
 
     def failures(told):
-        results, failed = [], 0
-        sampler = make_sampler("tpe", space, seed=0, direction="maximize")
-        for number in range(40):
-            values = sampler.propose(number, results).values
-            state = TrialState.FAIL if values["rate"] > 0.03 else TrialState.COMPLETE
-            if told or state is TrialState.COMPLETE:
-                results.append(trial(space, values, values["rate"], state))
-            failed += state is TrialState.FAIL and number >= 10
+        study, failed = make_study("tpe", space), 0
+        with quiet_optuna():
+            for number in range(40):
+                trial = study.ask()
+                rate = space.suggest(trial)["rate"]
+                if rate <= 0.03:
+                    study.tell(trial, rate)
+                    continue
+                study.tell(trial, state=TrialState.PRUNED if told else TrialState.FAIL)
+                failed += number >= 10
         return failed
 
     assert failures(told=True) < 0.7 * failures(told=False)
@@ -111,12 +144,10 @@ def test_tpe_keeps_away_from_what_failed():
 def test_running_trials_are_not_proposed_again():
     """Four proposals at once, none of which knows another's result, differ."""
     space = Space({"x": "uniform(0, 1)"})
-    sampler = make_sampler("tpe", space, seed=0, direction="maximize")
-    results = play(sampler, space, lambda values: -((values["x"] - 0.5) ** 2), 20)
-    for number in range(20, 24):
-        values = sampler.propose(number, results).values
-        results.append(trial(space, values, None, TrialState.RUNNING))
-    proposed = [one.params["x"] for one in results[20:]]
+    study = make_study("tpe", space)
+    play(study, space, lambda values: -((values["x"] - 0.5) ** 2), 20)
+    with quiet_optuna():
+        proposed = [space.suggest(study.ask())["x"] for _ in range(4)]
     assert len({round(x, 3) for x in proposed}) == 4
 
 
@@ -124,9 +155,9 @@ def test_sobol_leaves_no_gaps():
     space = Space({"x": "uniform(0, 8)", "y": "uniform(0, 8)"})
 
     def worst(name):
-        sampler = make_sampler(name, space, seed=0, direction="minimize")
-        points = [sampler.propose(n, ()).values for n in range(64)]
-        return max(collections.Counter((int(p["x"]), int(p["y"])) for p in points).values())
+        played = play(make_study(name, space), space, lambda values: 0.0, 64)
+        points = [(int(one.params["x"]), int(one.params["y"])) for one in played]
+        return max(collections.Counter(points).values())
 
     assert worst("sobol") == 1  # one in each of 64 cells
     assert worst("random") > 2
@@ -145,4 +176,4 @@ def test_sobol_leaves_no_gaps():
 )
 def test_mistakes(name, space, sentence):
     with pytest.raises(UserError, match=sentence):
-        make_sampler(name, space, seed=0, direction="maximize").propose(0, ())
+        play(make_study(name, space), space, lambda values: 0.0, 1)

@@ -1,15 +1,17 @@
 """Workers as jobs: through submitit's executor for processes of this machine."""
 
+import shutil
 import time
+from pathlib import Path
 
 import pytest
 
 from cnnlab import sweep
-from cnnlab.config import apply_overrides
+from cnnlab.config import apply_overrides, load_experiment
 from cnnlab.errors import UserError
-from cnnlab.sweep.plan import plan_config
-from cnnlab.sweep.slurm import submit
-from cnnlab.sweep.study import open_study
+from cnnlab.sweep.study.plan import plan_config
+from cnnlab.sweep.study.study import open_study
+from cnnlab.sweep.workers.slurm import submit
 from tests.sweep.test_study import told
 
 pytest.importorskip("submitit", reason="pip install 'cnnlab[slurm]'")
@@ -19,19 +21,23 @@ RATES = {"optimizer.learning_rate": [0.1, 0.01]}
 
 @pytest.fixture
 def study(tiny_config, tmp_path):
-    options = {"sampler": "grid", "pruner": "none", "repeats": 1, "seed": 0, "lag": 1}
+    options = {"sampler": "grid", "pruner": "none", "repeats": 1, "seed": 0}
     spec = plan_config(tiny_config, RATES, [], **options)
     return open_study(tmp_path / "jobs", spec, storage_url=None, trials=None)
+
+
+def wait_for(study):
+    deadline = time.monotonic() + 300
+    while not study.is_over():
+        assert time.monotonic() < deadline, list((study.folder / "logs").iterdir())
+        time.sleep(0.2)
 
 
 @pytest.mark.slow
 def test_jobs_do_the_study(study, tiny_config, tmp_path):
     jobs = submit(study, workers=2, options=["timeout_min=5"], cluster="local")
     assert len(set(jobs)) == 2
-    deadline = time.monotonic() + 300
-    while not study.ledger.is_over():
-        assert time.monotonic() < deadline, list((tmp_path / "jobs" / "logs").iterdir())
-        time.sleep(0.2)
+    wait_for(study)
     whole = sweep.run(RATES, apply_overrides(tiny_config, {}), sampler="grid",
                       folder=tmp_path / "whole", population="off")  # fmt: skip
     assert told(study.results()) == told(whole)
@@ -40,8 +46,8 @@ def test_jobs_do_the_study(study, tiny_config, tmp_path):
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (["timeout_mn=5"], "--launcher=slurm: .*timeout_mn"),
-        (["timeout_min"], "--slurm=timeout_min must be NAME=VALUE"),
+        (["timeout_mn=5"], "^launcher=slurm: .*timeout_mn"),
+        (["timeout_min"], "^slurm=timeout_min must be NAME=VALUE"),
     ],
 )
 def test_mistakes(study, options, sentence):
@@ -51,5 +57,19 @@ def test_mistakes(study, options, sentence):
 
 def test_no_slurm(study, monkeypatch):
     monkeypatch.setenv("PATH", "")
-    with pytest.raises(UserError, match="--launcher=slurm: Could not detect"):
+    with pytest.raises(UserError, match=r"^launcher=slurm: Could not detect"):
         submit(study, workers=1)
+
+
+@pytest.mark.slow
+def test_jobs_know_the_names_of_my_experiment(registered, tmp_path):
+    """A network, data set and metric of a user's file, by name in a process of another start."""
+    path = shutil.copy(Path(__file__).parents[1] / "my_experiment.py", tmp_path)
+    config = apply_overrides(load_experiment(path), {"epochs": None, "steps": 4})
+    options = {"sampler": "grid", "pruner": "none", "repeats": 1, "seed": 0}
+    spec = plan_config(config, {"optimizer.learning_rate": [0.1, 0.01]}, [], **options)
+    study = open_study(tmp_path / "jobs", spec, storage_url=None, trials=None)
+    submit(study, workers=1, options=["timeout_min=5"], cluster="local")
+    wait_for(study)
+    results = study.results()
+    assert (results.metric.name, results.counts) == ("worst_recall", {"complete": 2})

@@ -7,11 +7,11 @@ import pytest
 
 from cnnlab.config import apply_overrides, experiment_names, load_experiment, load_sweep
 from cnnlab.errors import UserError
-from cnnlab.sweep import param
-from cnnlab.sweep.config_space import config_space
-from cnnlab.sweep.expression import UNSET, Expression
-from cnnlab.sweep.param_text import parse_param
-from cnnlab.sweep.space import Space, read_params
+from cnnlab.sweep.space import param
+from cnnlab.sweep.space.config_space import config_space
+from cnnlab.sweep.space.expression import UNSET, Expression
+from cnnlab.sweep.space.param_text import parse_param
+from cnnlab.sweep.space.space import Space, read_params
 
 CONFIG = load_experiment("lenet_digits")
 
@@ -24,7 +24,7 @@ CONFIG = load_experiment("lenet_digits")
         ("int(2,6)", param.integer(2, 6)),
         ("logint(8, 256)", param.log_integer(8, 256)),
         ("[lenet,mlp]", param.choice(["lenet", "mlp"])),
-        ("[none, 1.0, true, 'a b']", param.choice([None, 1.0, True, "a b"])),
+        ("[none, 2.0, true, 'a b']", param.choice([None, 2.0, True, "a b"])),
         ("[(64,), (128, 64)]", param.choice([(64,), (128, 64)])),
         ("range(3)", param.choice([0, 1, 2])),
         ("range(1, 10, 4)", param.choice([1, 5, 9])),
@@ -50,10 +50,18 @@ def test_texts_are_read(text, expected):
         ("log(a, b)", "log takes numbers only"),
         ("[]", "has no value to try"),
         ("[1, 2, 1]", "has 1 twice"),
+        ("[1, true, 0.5]", "1 and true are equal in Python"),
+        ("[false, 0]", "false and 0 are equal in Python"),
+        ("[1, 1.0]", "1 and 1.0 are equal"),
+        ("[(1,), '(1,)']", r"\(1,\) and '\(1,\)' are equal"),
         ("[folder:x]", "Texts other than plain words need quotes"),
         ("[a-b]", "'a - b' is not a value"),
         ("64", "is not a range or a list"),
         ("linspace(0, 1, 1)", "needs 2 or more values"),
+        ("linspace(0, 1, 1000000000)", "A list has at most 10000 values: take a range"),
+        ("geomspace(0.1, 1, 1000000000)", "A list has at most 10000 values"),
+        ("range(1000000000)", "A list has at most 10000 values"),
+        ("range(1000000000000000000000000000000)", "A list has at most 10000 values"),
     ],
 )
 def test_mistakes_in_a_range(text, sentence):
@@ -70,7 +78,7 @@ def test_mistakes_in_a_range(text, sentence):
         (["batch_size=[32,many]"], "batch_size='many' is not a whole number"),
         (["batch_size=int(0,64)"], "batch_size=0 must be greater than 0"),
         (["optimizer.learning_rate=uniform(-1,1)"], "learning_rate=-1.0 must be greater than 0"),
-        (["schedule.name=[cosine,sine]"], "'sine' is not a choice. Did you mean 'cosine'"),
+        (["schedule.name=[cosine,sine]"], "Unknown schedule 'sine'. Did you mean 'cosine'"),
         (["model.name=[lenet,lnet]"], "Unknown model 'lnet'. Did you mean 'lenet'"),
         (["model.options.hidden=[(64,)]"], "has no such option; give it a condition"),
         (["augment=[1]"], "'augment' is a group of fields"),
@@ -78,7 +86,7 @@ def test_mistakes_in_a_range(text, sentence):
         (["batch_size=[32]", "batch_size=[64]"], "'batch_size' is given twice"),
         (["batch_size=[32] if seed == 1", "seed=[1] if batch_size == 32"], "depend on each other"),
         (["batch_size=[32] if model.nme == mlp"], "no field 'model.nme'. Did you mean"),
-        (["batch_size"], "--param=batch_size must be PATH=RANGE"),
+        (["batch_size"], "param=batch_size must be PATH=RANGE"),
         (["batch_size=32"], "batch_size: '32' is not a range or a list"),
     ],
 )

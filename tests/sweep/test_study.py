@@ -7,14 +7,16 @@ import os
 import random
 import signal
 
+import numpy as np
 import pytest
 
-from cnnlab import sweep, train
+from cnnlab import inference, sweep, train
 from cnnlab.config import apply_overrides
 from cnnlab.errors import UserError
-from cnnlab.sweep.study import open_study
+from cnnlab.sweep.study.study import open_study
 from cnnlab.train import Interrupted
-from cnnlab.train.records import read_rows
+from cnnlab.train.callbacks.json_lines import read_rows
+from cnnlab.train.runtime.workdir import Workdir
 from tests.sweep.objectives import curve, parabola
 
 SPACE = {"x": "uniform(0, 1)"}
@@ -81,13 +83,13 @@ def test_another_study_in_the_folder(tmp_path):
     for line in (
         "holds another study (saved -> asked):",
         "objective: parabola -> curve",
-        "--param x: uniform(0.0, 1.0) -> uniform(0.0, 2.0)",
-        "--param y: none -> [1, 2]",
+        "param x: uniform(0.0, 1.0) -> uniform(0.0, 2.0)",
+        "param y: none -> [1, 2]",
         "constraints: ['x < 2'] -> []",
         "sampler: tpe -> random",
         "seed: 0 -> 1",
         "repeats: 1 -> 2",
-        "Choose another --study",
+        "Choose another folder for the study",
     ):
         assert line in str(error.value)
     assert (tmp_path / "journal.log").read_text() == journal
@@ -103,7 +105,6 @@ def test_another_study_in_the_folder(tmp_path):
         ({"workers": 2}, "needs a folder"),
         ({"repeats": 0}, "repeats=0 must be at least 1"),
         ({"population": "many"}, "population=many must be auto, off, or a number"),
-        ({"lag": 0}, "lag=0 must be at least 1"),
         ({"direction": "up"}, "direction='up' must be"),
         ({"space": {}}, "The space is empty"),
         ({"space": {"x": 3}}, "x=3 is not a range"),
@@ -239,8 +240,8 @@ def test_config_with_pruner(config, tmp_path):
             if r["split"] == "validation"]  # fmt: skip
     assert winner.value == max(row["accuracy"] for row in rows)
     assert winner.curve == {row["step"]: row["accuracy"] for row in rows}
-    run = train.load_run(winner.workdir)
-    assert run.setup.config.optimizer.learning_rate == 0.3
+    run = inference.load_run(winner.workdir)
+    assert run.experiment.config.optimizer.learning_rate == 0.3
     result = json.loads((tmp_path / "trials" / "0001" / "result.json").read_text())
     assert winner.tests == (result["test"],)
 
@@ -251,11 +252,30 @@ def test_config_with_pruner(config, tmp_path):
     assert finished["steps"] == 20
 
     journal = (tmp_path / "journal.log").read_text()
+    remains = tmp_path / "trials" / "0002" / "checkpoints" / "9.orbax-checkpoint-tmp"
+    remains.mkdir()  # what a kill leaves of a trial that is not opened again
     again = sweep.run(RATES, config, **options)
     assert told(again) == told(results)
+    assert not remains.exists()
     assert (tmp_path / "journal.log").read_text() == journal
     with pytest.raises(UserError, match=r"config.seed: 0 -> 5\n"):
         sweep.run(RATES, apply_overrides(config, {"seed": 5}), **options)
+
+
+@pytest.mark.slow
+def test_cross_validation(tiny_config, tmp_path):
+    """Every fold once, each by its own validation split, and the spread over them."""
+    config = apply_overrides(tiny_config, {"data.folds": 3})
+    found = sweep.run({"data.fold": "range(3)"}, config, sampler="grid", folder=tmp_path)
+    assert [trial.params["data.fold"] for trial in found.trials] == [0, 1, 2]
+    values = [trial.value for trial in found.trials]
+    assert len(found.candidates) == 1
+    assert found.best.spread.n == 3
+    np.testing.assert_allclose(found.best.spread.mean, np.mean(values))
+    assert found.best.spread.sd > 0
+    splits = [Workdir(trial.workdir).dataset_info() for trial in found.trials]
+    assert len({info.digests["validation"] for info in splits}) == 3
+    assert len({info.digests["test"] for info in splits}) == 1
 
 
 def test_config_mistakes_leave_nothing_behind(config, tmp_path):
@@ -296,11 +316,20 @@ def test_open_study_of_nothing(tmp_path):
         sweep.run(SPACE, parabola, folder=tmp_path / "x", trials=1, storage="mysql://here/study")
 
 
-def test_more_workers_than_the_lag_lets_work(tmp_path):
-    sweep.run(SPACE, parabola, folder=tmp_path / "tpe", trials=1)
-    study = open_study(tmp_path / "tpe", None, storage_url=None, trials=None)
-    assert "At most 1 of the 4 workers have something to do" in study.why_workers_wait(4)
-    assert study.why_workers_wait(1) is None
-    sweep.run(SPACE, parabola, folder=tmp_path / "random", trials=1, sampler="random")
-    study = open_study(tmp_path / "random", None, storage_url=None, trials=None)
-    assert study.why_workers_wait(4) is None
+def test_a_renamed_study_is_the_same_study(tmp_path):
+    """Its name stays; looking at it changes nothing; it can be extended where it is now."""
+    sweep.run(SPACE, parabola, folder=tmp_path / "old", trials=3, sampler="random")
+    journal = (tmp_path / "old" / "journal.log").read_bytes()
+    (tmp_path / "old").rename(tmp_path / "new")
+    study = open_study(tmp_path / "new", None, storage_url=None, trials=None)
+    assert study.name == "old"
+    assert study.write_results().counts == {"complete": 3}
+    assert len((tmp_path / "new" / "trials.csv").read_text().splitlines()) == 4
+    assert (tmp_path / "new" / "journal.log").read_bytes() == journal
+    results = sweep.run(SPACE, parabola, folder=tmp_path / "new", trials=5, sampler="random")
+    assert results.counts == {"complete": 5}
+    # Without its journal it is told of, and not made anew.
+    (tmp_path / "new" / "journal.log").unlink()
+    with pytest.raises(UserError, match="The storage has no study 'old'"):
+        open_study(tmp_path / "new", None, storage_url=None, trials=None)
+    assert not (tmp_path / "new" / "journal.log").exists()

@@ -7,8 +7,9 @@ import pytest
 
 from cnnlab import sweep
 from cnnlab.config import apply_overrides
-from cnnlab.sweep import config_objective
+from cnnlab.sweep.workers import config_objective
 from cnnlab.train import Interrupted
+from cnnlab.train.callbacks.pruning import Pruning
 
 RATES = [1e-4, 0.3, 0.1, 1e-3, 1e30, 0.03]
 
@@ -48,7 +49,7 @@ def numbers(results):
     ]
 
 
-@pytest.mark.parametrize("pruner", ["none", "asha"])
+@pytest.mark.parametrize("pruner", [pytest.param("none", marks=pytest.mark.slow), "asha"])
 def test_a_group_is_its_trials(pruner, config, groups, tmp_path):
     """Of two networks in turn; one rate diverges; ASHA ends some in the middle."""
     space = {"optimizer.learning_rate": RATES, "model.options.hidden": [(16,), (8,)]}
@@ -70,6 +71,7 @@ def test_a_group_is_its_trials(pruner, config, groups, tmp_path):
     assert "step 20/20  validation" in log
 
 
+@pytest.mark.slow
 def test_repeats_are_a_group(config, groups, tmp_path):
     space = {"optimizer.learning_rate": [0.1, 1e-4, 0.3]}
     options = {"sampler": "grid", "repeats": 3, "pruner": "asha"}
@@ -91,20 +93,20 @@ def test_an_interrupted_group_goes_on(config, groups, tmp_path, monkeypatch):
         return sweep.run(space, config, folder=tmp_path, sampler="grid")
 
     told = []
-    tell = config_objective.ConfigObjective._watch
+    pruning = config_objective.ConfigObjective._pruning
 
     def stopping(self, job):
-        watch = tell(self, job)
+        should_prune = pruning(self, job)._should_prune
 
-        def told_once(step, values):
-            told.append(step)
+        def told_once(row):
+            told.append(row["step"])
             if len(told) == 5:  # the second evaluation of the second one
                 os.kill(os.getpid(), signal.SIGTERM)
-            return watch(step, values)
+            return should_prune(row)
 
-        return told_once
+        return Pruning(told_once)
 
-    monkeypatch.setattr(config_objective.ConfigObjective, "_watch", stopping)
+    monkeypatch.setattr(config_objective.ConfigObjective, "_pruning", stopping)
     with pytest.raises(Interrupted):
         study()
     results = study()

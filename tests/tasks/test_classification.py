@@ -63,3 +63,11 @@ def test_class_without_examples():
     accuracies = per_class_accuracy(np.array([[3, 1], [0, 0]]))
     assert accuracies[0] == 0.75
     assert np.isnan(accuracies[1])
+
+
+def test_top5_of_five_classes_or_fewer_says_nothing():
+    sums = {"count": 1, "loss": 1.0, "correct": 1, "correct_top_k": 1}
+    for classes in (3, 5, 6):
+        task = Classification(classes)
+        numbers = task.finalize({**sums, "confusion": np.eye(classes, dtype=int)})
+        assert ("top5" in numbers) == ("top5" in task.metrics) == (classes > 5)

@@ -1,5 +1,7 @@
 """Metrics of segmentation: exact over a set in odd batches, and equal to scikit-learn's."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,10 +10,10 @@ from sklearn import metrics
 
 from cnnlab.errors import UserError
 from cnnlab.tasks import Segmentation
-from cnnlab.tasks.boundary_score import boundary_counts
 from cnnlab.tasks.losses import LOSSES, cross_entropy, dice, focal
+from cnnlab.tasks.metrics.boundary import boundary_counts
 from cnnlab.tasks.segmentation import center_crop
-from cnnlab.train.parallel import make_parallel
+from cnnlab.train.runtime.devices import make_parallel
 
 CLASSES = 5
 
@@ -27,14 +29,23 @@ def scenes(count=7, size=(9, 8), classes=CLASSES, seed=0):
     return logits + 1.5 * (labels[..., None] == np.arange(classes)).astype(np.float32), labels
 
 
+def eval_sums(task, logits, batch):
+    """As one program: compiling each of its operations alone takes longer."""
+    return jax.jit(task.eval_sums)(logits, batch)
+
+
+def loss_of(task, logits, batch, train=False):
+    return jax.jit(functools.partial(task.loss, train=train))(logits, batch)
+
+
 def total_sums(task, logits, labels, batch_size):
     """As evaluation adds them up: in int64 and float64, the last batch padded and masked."""
-    eval_sums, total = jax.jit(task.eval_sums), {}
+    compiled, total = jax.jit(task.eval_sums), {}
     for start in range(0, len(labels), batch_size):
         rows = np.arange(start, start + batch_size)
         real = rows < len(labels)
         batch = {"label": labels[rows % len(labels)], "mask": real.astype(np.float32)}
-        for name, value in eval_sums(logits[rows % len(labels)], batch).items():
+        for name, value in compiled(logits[rows % len(labels)], batch).items():
             wide = np.asarray(value, np.float64 if value.dtype.kind == "f" else np.int64)
             total[name] = total.get(name, 0) + wide
     return total
@@ -54,13 +65,13 @@ def test_equals_scikit_learn(batch_size):
     assert sums["count"] == 7
 
     numbers, rows = task.finalize(sums), task.per_class(sums)
-    occurring = np.unique([true, predicted])
+    occurring, one_loss = np.unique([true, predicted]), jax.jit(cross_entropy)
     expected = {
         "accuracy": metrics.accuracy_score(true, predicted),
         "miou": metrics.jaccard_score(true, predicted, average="macro"),
         "mean_dice": metrics.f1_score(true, predicted, average="macro"),
         "mean_class_accuracy": metrics.balanced_accuracy_score(true, predicted),
-        "loss": np.mean([cross_entropy(logits[i : i + 1], labels[i : i + 1]) for i in range(7)]),
+        "loss": np.mean([one_loss(logits[i : i + 1], labels[i : i + 1]) for i in range(7)]),
     }
     for name, value in expected.items():
         assert numbers[name] == pytest.approx(value, rel=1e-6), name
@@ -96,7 +107,7 @@ def test_nothing_to_judge():
     """Not a division by zero: a mean over no class is not a number."""
     task = Segmentation(3)
     batch = {"label": jnp.full((2, 4, 4), 255), "mask": jnp.ones(2)}
-    numbers = task.finalize(task.eval_sums(jnp.zeros((2, 4, 4, 3)), batch))
+    numbers = task.finalize(eval_sums(task, jnp.zeros((2, 4, 4, 3)), batch))
     assert numbers["loss"] == numbers["accuracy"] == 0
     assert np.isnan(numbers["miou"])
     assert np.isnan(numbers["boundary_f1"])
@@ -106,8 +117,8 @@ def test_training_sums():
     logits, labels = scenes()
     task = Segmentation(CLASSES)
     batch = {"label": labels, "mask": np.array([1, 1, 1, 1, 1, 0, 0], np.float32)}
-    losses = task.loss(logits, batch, train=True)
-    sums = task.train_sums(logits, losses, batch)
+    losses = loss_of(task, logits, batch, train=True)
+    sums = jax.jit(task.train_sums)(logits, losses, batch)
     numbers = task.finalize(sums)
     valid = labels[:5] != 255
     assert sums["pixels"] == valid.sum()
@@ -122,7 +133,8 @@ def test_training_sums():
 
 def test_sums_are_whole_numbers():
     logits, labels = scenes(2)
-    sums = Segmentation(CLASSES).eval_sums(logits, {"label": labels, "mask": np.ones(2)})
+    batch = {"label": labels, "mask": np.ones(2)}
+    sums = eval_sums(Segmentation(CLASSES), logits, batch)
     for name in ("pixels", "confusion", "boundary"):
         assert sums[name].dtype == jnp.int32
 
@@ -135,7 +147,7 @@ def test_sums_over_devices(mode):
     parallel = make_parallel(mode, 4)
     step = parallel.compile_eval(lambda _, batch: task.eval_sums(batch["logits"], batch))
     four = parallel.collect(step(parallel.replicate({}), parallel.shard(batch)))
-    for name, value in task.eval_sums(logits, batch).items():
+    for name, value in eval_sums(task, logits, batch).items():
         np.testing.assert_allclose(four[name], value, rtol=1e-6)
 
 
@@ -173,10 +185,8 @@ def test_boundary_equals_the_definition(tolerance):
     predicted = np.roll(predicted, 1, axis=2).astype(np.int32)
     valid = labels != 255
     true = np.where(valid, labels, 0).astype(np.int32)
-    counts = boundary_counts(
-        jnp.asarray(predicted), jnp.asarray(true), jnp.asarray(valid),
-        num_classes=CLASSES, tolerance=tolerance,
-    )  # fmt: skip
+    count = functools.partial(boundary_counts, num_classes=CLASSES, tolerance=tolerance)
+    counts = jax.jit(count)(predicted, true, valid)
     expected = boundary_by_definition(predicted, true, valid, tolerance)
     np.testing.assert_array_equal(counts, expected)
     precision, recall = expected[:-1, 1] / expected[:-1, 0], expected[:-1, 3] / expected[:-1, 2]
@@ -194,7 +204,7 @@ def test_boundary_off_by_the_tolerance():
     logits = 9.0 * (moved[..., None] == np.arange(2)).astype(np.float32)
     for tolerance, score in [(1, 0.0), (2, 1.0)]:
         task = Segmentation(2, boundary_tolerance=tolerance)
-        sums = task.eval_sums(logits, {"label": labels, "mask": np.ones(1)})
+        sums = eval_sums(task, logits, {"label": labels, "mask": np.ones(1)})
         assert task.finalize(sums)["boundary_f1"] == score
 
 
@@ -209,23 +219,26 @@ def test_sum_of_losses():
         label_smoothing=0.1,
     )
     weights = (1.0, 2.0, 1.0, 1.0, 1.0)
-    others = 2 * dice(logits, labels, class_weights=(0.0, 1.0, 1.0, 1.0, 1.0))
-    others += focal(logits, labels, gamma=3.0, class_weights=weights)
-    for train in (True, False):
-        smoothing = 0.1 if train else 0.0
-        expected = others + 0.5 * cross_entropy(
+
+    @jax.jit
+    def sum_of_losses(smoothing):
+        others = 2 * dice(logits, labels, class_weights=(0.0, 1.0, 1.0, 1.0, 1.0))
+        others += focal(logits, labels, gamma=3.0, class_weights=weights)
+        return others + 0.5 * cross_entropy(
             logits, labels, label_smoothing=smoothing, class_weights=weights
         )
-        np.testing.assert_allclose(task.loss(logits, batch, train=train), expected, rtol=1e-6)
+
+    for train in (True, False):
+        expected = sum_of_losses(0.1 if train else 0.0)
+        np.testing.assert_allclose(loss_of(task, logits, batch, train), expected, rtol=1e-6)
 
 
 def test_boundary_takes_the_weights_of_the_batch():
     logits, labels = scenes()
     task = Segmentation(CLASSES, losses={"boundary": 1.0}, options={"boundary": {"width": 1}})
     batch = {"label": labels, "weight": np.full(labels.shape, 2.0, np.float32)}
-    np.testing.assert_allclose(
-        task.loss(logits, batch), 2 * cross_entropy(logits, labels), rtol=1e-6
-    )
+    expected = 2 * jax.jit(cross_entropy)(logits, labels)
+    np.testing.assert_allclose(loss_of(task, logits, batch), expected, rtol=1e-6)
     without = task.loss(logits, {"label": labels})
     np.testing.assert_array_equal(without, LOSSES["boundary"](logits, labels, width=1))
 
@@ -238,11 +251,14 @@ def test_logits_of_the_middle():
     weight = np.random.default_rng(0).random(labels.shape, np.float32)
     whole = {"label": labels, "weight": weight, "mask": np.ones(7, np.float32)}
     cut = {"label": labels[:, 2:7, 1:6], "weight": weight[:, 2:7, 1:6], "mask": whole["mask"]}
-    for name, value in task.eval_sums(middle, whole).items():
-        np.testing.assert_array_equal(value, task.eval_sums(middle, cut)[name])
-    losses = task.loss(middle, whole, train=True)
-    for name, value in task.train_sums(middle, losses, whole).items():
-        np.testing.assert_array_equal(value, task.train_sums(middle, losses, cut)[name])
+    expected = eval_sums(task, middle, cut)
+    for name, value in eval_sums(task, middle, whole).items():
+        np.testing.assert_array_equal(value, expected[name])
+    losses = loss_of(task, middle, whole, train=True)
+    train_sums = jax.jit(task.train_sums)
+    expected = train_sums(middle, losses, cut)
+    for name, value in train_sums(middle, losses, whole).items():
+        np.testing.assert_array_equal(value, expected[name])
     with pytest.raises(ValueError, match="are smaller than"):
         center_crop(labels, (9, 10))
 
@@ -254,7 +270,7 @@ def test_one_logit():
     pair = jnp.asarray(logits[..., :2])
     single = pair[..., 1:] - pair[..., :1]
     batch = {"label": labels, "mask": np.ones(7, np.float32)}
-    sums, expected = one.eval_sums(single, batch), two.eval_sums(pair, batch)
+    sums, expected = eval_sums(one, single, batch), eval_sums(two, pair, batch)
     for name in expected:
         np.testing.assert_allclose(sums[name], expected[name], rtol=1e-6)
     np.testing.assert_array_equal(one.predict(single), two.predict(pair))
@@ -281,9 +297,12 @@ def test_one_logit():
         ({"class_weights": (1.0, 2.0)}, "must be 5 numbers, one for each class"),
         ({"class_weights": (0.0,) * 5}, "leaves no class"),
         ({"class_weights": (1.0, 1.0, 1.0, 1.0, -1.0)}, "A class weight must be"),
-        ({"binary": True}, "takes two classes, and there are 5"),
+        ({"binary": True}, "needs two classes, but there are 5"),
         ({"label_smoothing": 1.0}, "label_smoothing=1.0"),
-        ({"label_smoothing": 0.1, "losses": {"dice": 1.0}}, "give the loss 'cross_entropy' a w"),
+        (
+            {"label_smoothing": 0.1, "losses": {"dice": 1.0}},
+            "no weight: set one, or leave label_smoothing",
+        ),
         ({"boundary_tolerance": -1}, "boundary_tolerance=-1"),
     ],
 )

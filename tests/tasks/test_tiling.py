@@ -1,5 +1,6 @@
 """Tiled prediction equals that of the whole image, and its memory is what is stated."""
 
+import functools
 import os
 import subprocess
 import sys
@@ -14,8 +15,8 @@ import numpy as np
 import pytest
 
 from cnnlab.errors import UserError
+from cnnlab.inference.tiling import class_map, predict_mirrored, predict_tiled
 from cnnlab.models import create_model
-from cnnlab.tasks.tiling import class_map, predict_mirrored, predict_tiled
 
 
 class Hourglass(nn.Module):
@@ -35,15 +36,19 @@ class Hourglass(nn.Module):
 RADIUS = 14
 
 
+@functools.cache
 def hourglass(channels=3, classes=5):
     model = Hourglass(classes)
-    variables = model.init(jax.random.key(0), jnp.zeros((1, 16, 16, channels)))
+    variables = jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, 16, 16, channels)))
     return jax.jit(lambda images: model.apply(variables, images))
 
 
-def unet():
-    """Sees 2 + 1 + 4 + 2 + 8 pixels on the way down, and less than 4 + 4 + 2 + 2 on the way up."""
-    model = create_model("unet", num_classes=5, width=4, levels=3)
+def unet(levels):
+    """With three levels, sees 2 + 1 + 4 + 2 + 8 pixels on the way down.
+
+    And less than 4 + 4 + 2 + 2 on the way up. Two levels see less than half as far.
+    """
+    model = create_model("unet", num_classes=5, width=4, levels=levels)
     init = jax.jit(lambda key: model.init(key, jnp.zeros((1, 16, 16, 3)), train=False))
     variables = init(jax.random.key(0))
     return jax.jit(lambda images: model.apply(variables, images, train=False))
@@ -68,29 +73,43 @@ def test_equals_the_whole_image(size, overlap, batch_size):
     np.testing.assert_allclose(parts, whole, atol=1e-5)
 
 
-def test_equals_the_whole_image_with_unet():
-    predict, image = unet(), picture(200, 276)
+@pytest.mark.parametrize(
+    ("levels", "margin", "size"),
+    [(2, 16, (100, 140)), pytest.param(3, 32, (200, 276), marks=pytest.mark.slow)],
+)
+def test_equals_the_whole_image_with_unet(levels, margin, size):
+    predict, image = unet(levels), picture(*size)
     whole = predict(image[None])[0]
-    np.testing.assert_allclose(
-        tiled(predict, image, tile=128, overlap=64, margin=32), whole, atol=1e-5
-    )
+    parts = tiled(predict, image, tile=4 * margin, overlap=2 * margin, margin=margin)
+    np.testing.assert_allclose(parts, whole, atol=1e-5)
 
 
-def test_equals_the_whole_image_with_a_unet_without_padding():
+@pytest.mark.parametrize(
+    ("levels", "min_size", "border", "extent", "extents"),
+    [
+        (2, 18, 8, 52, (88, 68)),
+        pytest.param(3, 44, 20, 76, (112, 92), marks=pytest.mark.slow),
+    ],
+)
+def test_equals_the_whole_image_with_a_unet_without_padding(
+    levels, min_size, border, extent, extents
+):
     """At every pixel and without overlap: a tile's surroundings are the image's, or its mirror's.
 
     Beyond the image both see a mirror, so that even its corners agree with numpy's padding.
     """
-    model = create_model("unet_valid", num_classes=3, width=3, levels=3)
-    assert (model.min_size, model.border) == (44, 20)
-    variables = jax.jit(lambda: model.init(jax.random.key(0), picture(44, 44)[None], train=False))()
+    model = create_model("unet_valid", num_classes=3, width=3, levels=levels)
+    assert (model.min_size, model.border) == (min_size, border)
+    smallest = picture(min_size, min_size)[None]
+    variables = jax.jit(lambda: model.init(jax.random.key(0), smallest, train=False))()
     predict = jax.jit(lambda images: model.apply(variables, images, train=False))
     image = picture(69, 50)
-    parts = tiled(predict, image, tile=32, overlap=0, border=20, extent=76)
+    parts = tiled(predict, image, tile=32, overlap=0, border=border, extent=extent)
     assert parts.shape == (69, 50, 3)
-    whole = predict_mirrored(predict, image[None], border=20, extents=(112, 92))[0]
+    whole = predict_mirrored(predict, image[None], border=border, extents=extents)[0]
     np.testing.assert_allclose(parts, whole, atol=1e-5)
-    padded = np.pad(image, ((20, 23), (20, 22), (0, 0)), mode="reflect")
+    below, right = (extent - border - side for extent, side in zip(extents, (69, 50), strict=True))
+    padded = np.pad(image, ((border, below), (border, right), (0, 0)), mode="reflect")
     np.testing.assert_allclose(whole, predict(padded[None])[0, :69, :50], atol=1e-5)
 
 
@@ -140,7 +159,7 @@ def test_margin_counts_for_nothing():
 
 
 def test_compiles_once():
-    predict = hourglass()
+    predict = hourglass(classes=4)
     for size in ((96, 161), (10, 200), (64, 64)):
         tiled(predict, picture(*size), tile=64, overlap=32, batch_size=1)
     assert predict._cache_size() == 1
@@ -208,7 +227,7 @@ LARGE = """
     import sys, time
     from pathlib import Path
     import numpy as np
-    from cnnlab.tasks.tiling import predict_tiled
+    from cnnlab.inference.tiling import predict_tiled
     from tests.tasks.test_tiling import hourglass
 
     def kilobytes(name):
@@ -231,9 +250,10 @@ LARGE = """
 
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="reads Linux's /proc")
-def test_large_image(tmp_path):
-    """4096 x 4096 pixels from a file to a file: as the whole image, within the stated memory."""
-    image = np.random.default_rng(0).integers(0, 256, (4096, 4096, 1), np.uint8)
+@pytest.mark.parametrize("side", [1024, pytest.param(4096, marks=pytest.mark.slow)])
+def test_large_image(side, tmp_path):
+    """From a file to a file: as the whole image, within the stated memory."""
+    image = np.random.default_rng(0).integers(0, 256, (side, side, 1), np.uint8)
     files = [tmp_path / "image.npy", tmp_path / "labels.npy"]
     np.save(files[0], image)
     run = subprocess.run(
@@ -244,9 +264,9 @@ def test_large_image(tmp_path):
     )  # fmt: skip
     seconds, grown = map(float, run.stdout.split())
     assert seconds < 60
-    bound = stated_bytes(4096, 5, tile=256, step=192, batch_size=4, pixel_bytes=1)
+    bound = stated_bytes(side, 5, tile=256, step=192, batch_size=4, pixel_bytes=1)
     # Beside it: both files, mapped; the classes of a band as int64; the activations of the network.
-    bound += 2 * 4096**2 + 8 * 192 * 4096 + 4 * 4 * 256**2 * (1 + 2 * 4 + 8 + 5)
+    bound += 2 * side**2 + 8 * 192 * side + 4 * 4 * 256**2 * (1 + 2 * 4 + 8 + 5)
     assert grown < bound
     whole = np.asarray(hourglass(channels=1)(image[None].astype(np.float32) / 255))[0]
     # Equal up to rounding: where the classes differ, two of them are as large as each other.

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from cnnlab.errors import UserError
-from cnnlab.tasks.tiling import predict_tiled
-from cnnlab.tasks.tta import with_tta
+from cnnlab.inference.tiling import predict_tiled
+from cnnlab.inference.tta import with_tta
 
 IMAGES = np.random.default_rng(0).normal(size=(2, 6, 9, 3)).astype(np.float32)
 CHOICES = [

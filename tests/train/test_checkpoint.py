@@ -15,7 +15,8 @@ import optax
 import pytest
 
 from cnnlab.errors import UserError
-from cnnlab.train.checkpoint import CheckpointReader, CheckpointWriter
+from cnnlab.storage import manifest
+from cnnlab.train.checkpoints.writer import CheckpointReader, CheckpointWriter
 
 
 @flax.struct.dataclass
@@ -243,7 +244,7 @@ def test_restored_on_another_number_of_devices(tmp_path):
     program = """
         import sys
         import jax, jax.numpy as jnp
-        from cnnlab.train.checkpoint import CheckpointReader
+        from cnnlab.train.checkpoints.writer import CheckpointReader
         mesh = jax.make_mesh((8,), ("data",))
         everywhere = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
         leaf = lambda shape, dtype: jax.ShapeDtypeStruct(shape, dtype, sharding=everywhere)
@@ -289,7 +290,7 @@ def test_a_missing_step_is_refused_with_the_present_ones(tmp_path):
     [
         (
             lambda s: s | {"w": jnp.zeros((2, 5))},
-            r"w is float32\[2,3\] in the checkpoint and float32\[2,5\] in the asked state",
+            r"w is float32\[2,3\] in the checkpoint and float32\[2,5\] in the requested state",
         ),
         (
             lambda s: s | {"w": jnp.zeros((2, 3), jnp.bfloat16)},
@@ -297,11 +298,11 @@ def test_a_missing_step_is_refused_with_the_present_ones(tmp_path):
         ),
         (
             lambda s: s | {"ema": {"w": jnp.zeros(2)}},
-            r"ema/w \(float32\[2\] in the asked state\) is not in the checkpoint",
+            r"ema/w \(float32\[2\] in the requested state\) is not in the checkpoint",
         ),
         (
             lambda s: {"step": s["step"]},
-            r"w \(float32\[2,3\] in the checkpoint\) is not in the asked state",
+            r"w \(float32\[2,3\] in the checkpoint\) is not in the requested state",
         ),
     ],
 )
@@ -340,7 +341,7 @@ def test_meta_is_a_snapshot(tmp_path):
 
 def test_only_one_process_writes(tmp_path):
     program = (
-        "import sys; from cnnlab.train.checkpoint import CheckpointWriter\n"
+        "import sys; from cnnlab.train.checkpoints.writer import CheckpointWriter\n"
         "CheckpointWriter(sys.argv[1]).close()"
     )
     open_elsewhere = [sys.executable, "-c", program, str(tmp_path)]
@@ -359,13 +360,10 @@ def test_any_reader_of_orbax_reads_the_arrays_by_name(tmp_path):
         writer.save(4, {"params": {"head": {"bias": jnp.arange(3)}}}, meta={"seed": 1}, metric=0.5)
     with ocp.CheckpointManager(tmp_path / "checkpoints") as manager:
         assert manager.latest_step() == 4
-        read = manager.restore(
-            4,
-            args=ocp.args.Composite(
-                state=ocp.args.StandardRestore(), record=ocp.args.JsonRestore()
-            ),
-        )
-    np.testing.assert_array_equal(read.state["params/head/bias"], np.arange(3))
-    assert read.record["meta"] == {"seed": 1}
-    assert read.record["metric"] == 0.5
-    assert json.dumps(read.record)
+    with ocp.StandardCheckpointer() as checkpointer:
+        read = checkpointer.restore(tmp_path / "checkpoints" / "4")
+    np.testing.assert_array_equal(read["params/head/bias"], np.arange(3))
+    info = manifest.read_info(tmp_path / "checkpoints" / "4")
+    assert info["meta"] == {"seed": 1}
+    assert info["metric"] == 0.5
+    assert json.dumps(info)

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from cnnlab.errors import UserError
-from cnnlab.train.checkpoint import CheckpointReader, CheckpointWriter
-from cnnlab.train.manifest import MANIFEST, DamagedError, check_files
+from cnnlab.storage.manifest import MANIFEST, DamagedError, check_files
+from cnnlab.train.checkpoints.writer import CheckpointReader, CheckpointWriter
 
 
 def state_of(step):
@@ -50,8 +50,16 @@ def workdir(pristine, tmp_path):
     return shutil.copytree(pristine, tmp_path / "run")
 
 
+# Orbax writes these two at the end, and reads them nowhere.
+UNREAD = ("_CHECKPOINT_METADATA", "commit_success.txt")
+
+
 def files_of(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def protected_files_of(folder: Path) -> list[Path]:
+    return [path for path in files_of(folder) if path.name not in UNREAD]
 
 
 def snapshot(folder: Path) -> dict[str, object]:
@@ -104,9 +112,12 @@ def snapshot_below(whole: dict[str, object], prefix: str) -> dict[str, object]:
 
 def test_every_flipped_byte_of_every_file_is_noticed(workdir):
     folder = workdir / "checkpoints" / "30"
-    check_files(folder)
+    protected = {folder / name for name in (*check_files(folder), MANIFEST)}
     flipped = 0
     for path in files_of(folder):
+        if path not in protected:
+            assert path.name in UNREAD
+            continue
         original = path.read_bytes()
         for position in range(len(original)):
             # Every position, and over the positions every bit and whole bytes.
@@ -125,7 +136,7 @@ def test_every_flipped_byte_of_every_file_is_noticed(workdir):
 def test_every_cut_or_missing_file_is_noticed(workdir):
     folder = workdir / "checkpoints" / "30"
     reader = CheckpointReader(workdir)
-    for path in files_of(folder):
+    for path in protected_files_of(folder):
         original = path.read_bytes()
         size = len(original)
         for wrong in (b"", original[:1], original[: size // 2], original[:-1], original + b"\0"):
@@ -134,12 +145,8 @@ def test_every_cut_or_missing_file_is_noticed(workdir):
             with pytest.raises(DamagedError, match=said if path.name != MANIFEST else MANIFEST):
                 reader.verify(30)
         path.unlink()
-        # Without the manifest alone, the digests of the arrays still speak for the checkpoint.
-        if path.name == MANIFEST:
+        with pytest.raises(DamagedError, match="missing"):
             reader.verify(30)
-        else:
-            with pytest.raises(DamagedError, match="missing"):
-                reader.verify(30)
         path.write_bytes(original)
     reader.verify(30)
 
@@ -159,80 +166,68 @@ def test_every_missing_directory_is_noticed(workdir, tmp_path):
 def test_flips_in_each_file_are_survived(pristine, tmp_path):
     names = [
         path.relative_to(pristine / "checkpoints" / "30")
-        for path in files_of(pristine / "checkpoints" / "30")
+        for path in protected_files_of(pristine / "checkpoints" / "30")
     ]
-    assert {str(name).split("/")[0] for name in names} >= {"state", "record", MANIFEST}
+    assert {str(name).split("/")[0] for name in names} >= {"_METADATA", "d", MANIFEST}
     for number, name in enumerate(names):
         workdir = shutil.copytree(pristine, tmp_path / str(number))
         path = workdir / "checkpoints" / "30" / name
         flip(path, path.stat().st_size * number // len(names), 255)
-        assert_survived(workdir, name.name if name.parts[0] != "record" else "record")
+        assert_survived(workdir, name.name)
+
+
+def test_flips_in_what_nobody_reads_change_nothing(workdir):
+    for name in UNREAD:
+        flip(workdir / "checkpoints" / "30" / name, 5, 255)
+    restored = CheckpointReader(workdir, report=pytest.fail).restore(state_of(0))
+    assert restored.step == 30
+    assert_is_state_of(30, restored.state)
 
 
 def test_a_cut_file_a_missing_file_and_a_missing_directory_are_survived(pristine, tmp_path):
-    state = Path("state")
-    array_store = Path("state", "ocdbt.process_0")
     for number, (name, damage) in enumerate(
         [
-            (state / "_METADATA", lambda path: os.truncate(path, 100)),
-            (state / "manifest.ocdbt", Path.unlink),
-            (array_store, shutil.rmtree),
-            (Path("record"), shutil.rmtree),
+            ("_METADATA", lambda path: os.truncate(path, 100)),
+            ("manifest.ocdbt", Path.unlink),
+            ("ocdbt.process_0", shutil.rmtree),
+            ("d", shutil.rmtree),
+            (MANIFEST, Path.unlink),
         ]
     ):
         workdir = shutil.copytree(pristine, tmp_path / str(number))
         damage(workdir / "checkpoints" / "30" / name)
-        assert_survived(workdir, name.name)
+        assert_survived(workdir, name)
 
 
-def without_manifest(workdir: Path, step: int) -> Path:
-    """A checkpoint as of a run that was killed between Orbax's commit and the manifest."""
-    folder = workdir / "checkpoints" / str(step)
-    (folder / MANIFEST).unlink()
-    return folder
+@pytest.mark.parametrize("manifest_of", [None, 20, "another run"])
+def test_a_checkpoint_counts_once_it_is_sealed_by_its_own_manifest(workdir, tmp_path, manifest_of):
+    """Also where its arrays are whole for Orbax."""
+    folder = workdir / "checkpoints" / "30"
+    if manifest_of is None:
+        (folder / MANIFEST).unlink()
+    elif manifest_of == 20:
+        shutil.copy(workdir / "checkpoints" / "20" / MANIFEST, folder / MANIFEST)
+    else:
+        wrong = state_of(30)
+        wrong["params"]["kernel"] = wrong["params"]["kernel"].at[1, 2].multiply(-1)
+        with CheckpointWriter(tmp_path / "other") as other:
+            other.save(30, wrong)
+        shutil.copy(other.directory / "30" / MANIFEST, folder / MANIFEST)
+    assert_survived(workdir, MANIFEST if manifest_of is None else "file")
 
 
-def test_without_a_manifest_the_arrays_are_verified_and_a_writer_seals(workdir):
-    folder = without_manifest(workdir, 30)
-    step, state, _ = CheckpointReader(workdir).restore(state_of(0))
-    assert step == 30
-    assert_is_state_of(30, state)
-    assert not (folder / MANIFEST).exists()
-    told = []
-    CheckpointWriter(workdir, report=told.append).close()
-    assert told == []
-    check_files(folder)
-
-
-# Orbax leaves coroutines behind when reading garbage ends in an error.
-@pytest.mark.filterwarnings("ignore::RuntimeWarning")
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_without_a_manifest_no_flip_is_restored_as_another_state(workdir):
-    folder = without_manifest(workdir, 30)
-    noticed = 0
+def test_a_seal_is_broken_by_every_change_of_the_manifest(workdir):
+    path = workdir / "checkpoints" / "30" / MANIFEST
     reader = CheckpointReader(workdir, report=lambda _: None)
-    for path in files_of(folder):
-        size = path.stat().st_size
-        for position in range(0, size, 29):
-            flip(path, position, 1 << position % 8)
-            restored = reader.restore(state_of(0))
-            assert_is_state_of(restored.step, restored.state)
-            assert restored.meta == {"step": restored.step}
-            noticed += restored.step != 30
-            flip(path, position, 1 << position % 8)
+    noticed = 0
+    for position in range(0, path.stat().st_size, 29):
+        flip(path, position, 1 << position % 8)
+        restored = reader.restore(state_of(0))
+        assert_is_state_of(restored.step, restored.state)
+        assert restored.meta == {"step": restored.step}
+        noticed += restored.step != 30
+        flip(path, position, 1 << position % 8)
     assert noticed > 20
-
-
-def test_without_a_manifest_a_wrong_array_is_named(workdir, tmp_path):
-    wrong = state_of(30)
-    wrong["params"]["kernel"] = wrong["params"]["kernel"].at[1, 2].multiply(-1)
-    with CheckpointWriter(tmp_path / "other") as other:
-        other.save(30, wrong)
-    # The arrays of another run under the record of this one: whole for Orbax, wrong for us.
-    folder = without_manifest(workdir, 30)
-    shutil.rmtree(folder / "state")
-    shutil.copytree(other.directory / "30" / "state", folder / "state")
-    assert_survived(workdir, "array params/kernel was changed")
 
 
 def test_a_renamed_checkpoint_is_not_taken_for_another_step(workdir):
@@ -253,7 +248,7 @@ def test_best_falls_back_to_the_next_best_and_then_to_the_latest(workdir):
     assert told == []
     damaged = []
     for step, expected in ((20, 30), (30, 10), (10, 50), (50, 40)):
-        flip(workdir / "checkpoints" / str(step) / "state" / "_METADATA", 5)
+        flip(workdir / "checkpoints" / str(step) / "_METADATA", 5)
         damaged.append(step)
         told.clear()
         restored = reader.restore(state_of(0), "best")
@@ -265,7 +260,7 @@ def test_best_falls_back_to_the_next_best_and_then_to_the_latest(workdir):
 
 
 def test_best_passes_one_whose_metric_cannot_be_read(workdir):
-    flip(workdir / "checkpoints" / "20" / "record" / "metadata", 20)
+    flip(workdir / "checkpoints" / "20" / MANIFEST, 20)
     told = []
     reader = CheckpointReader(workdir, report=told.append)
     assert reader.best_step() == 30
@@ -275,10 +270,10 @@ def test_best_passes_one_whose_metric_cannot_be_read(workdir):
 
 
 def test_a_step_asked_for_by_number_is_never_replaced(workdir):
-    flip(workdir / "checkpoints" / "20" / "state" / "_METADATA", 40)
-    flip(workdir / "checkpoints" / "10" / "record" / "metadata", 40)
+    flip(workdir / "checkpoints" / "20" / "_METADATA", 40)
+    flip(workdir / "checkpoints" / "10" / MANIFEST, 40)
     before = snapshot(workdir)
-    message = r"Checkpoint 20 .* is damaged: file state/_METADATA was changed.* Undamaged: 30\."
+    message = r"Checkpoint 20 .* is damaged: file _METADATA was changed.* Undamaged: 30\."
     with pytest.raises(UserError, match=message):
         CheckpointReader(workdir, report=lambda _: None).restore(state_of(0), 20)
     assert snapshot(workdir) == before
@@ -286,7 +281,7 @@ def test_a_step_asked_for_by_number_is_never_replaced(workdir):
 
 def test_where_nothing_verifies_nothing_is_restored_or_moved(workdir):
     for step in (10, 20, 30):
-        flip(workdir / "checkpoints" / str(step) / "state" / "_METADATA", step)
+        flip(workdir / "checkpoints" / str(step) / "_METADATA", step)
     before = snapshot(workdir / "checkpoints" / "30")
     with pytest.raises(UserError, match=r"All checkpoints in .* are damaged \(30: .*; 20: .*; 10:"):
         CheckpointReader(workdir, report=lambda _: None).restore(state_of(0))
@@ -299,16 +294,23 @@ def test_where_nothing_verifies_nothing_is_restored_or_moved(workdir):
 
 def test_damage_while_the_run_is_going_on(workdir):
     told = []
-    with CheckpointWriter(workdir, keep=2, report=told.append) as writer:
-        flip(workdir / "checkpoints" / "30" / "state" / "_METADATA", 3)
+    with CheckpointWriter(workdir, keep=3, report=told.append) as writer:
+        flip(workdir / "checkpoints" / "30" / "_METADATA", 3)
         assert writer.restore(state_of(0)).step == 20
         assert [line for line in told if "moved to" in line]
         assert writer.steps() == [10, 20]
         writer.save(30, state_of(30), metric=0.5)
         writer.wait()
-        assert writer.steps() == [20, 30]
+        assert writer.steps() == [10, 20, 30]
         assert_is_state_of(30, writer.restore(state_of(0)).state)
     assert (workdir / "checkpoints" / "damaged" / "30").is_dir()
+
+
+def test_a_surplus_checkpoint_is_removed_at_the_next_start(workdir):
+    """It is what a kill leaves between a save and the removal of what that replaces."""
+    with CheckpointWriter(workdir, keep=1, report=pytest.fail) as writer:
+        assert writer.steps() == [20, 30]
+    assert {path.name for path in writer.directory.iterdir()} == {"20", "30", ".lock"}
 
 
 def test_damage_to_an_older_checkpoint_does_not_stop_the_saving(workdir):
@@ -329,7 +331,7 @@ def test_damage_to_an_older_checkpoint_does_not_stop_the_saving(workdir):
 
 def test_twice_damaged_is_twice_kept(workdir):
     for _ in range(2):
-        flip(workdir / "checkpoints" / "30" / "state" / "_METADATA", 3)
+        flip(workdir / "checkpoints" / "30" / "_METADATA", 3)
         with CheckpointWriter(workdir, report=lambda _: None) as writer:
             writer.save(30, state_of(30))
     damaged = workdir / "checkpoints" / "damaged"
@@ -410,8 +412,9 @@ def test_a_reader_works_on_a_read_only_disk_and_a_writer_says_why_not(read_only)
         CheckpointWriter(read_only)
 
 
-def test_the_record_is_json_that_a_person_can_read(workdir):
-    record = json.loads((workdir / "checkpoints" / "20" / "record" / "metadata").read_text())
+def test_the_manifest_is_json_that_a_person_can_read(workdir):
+    _, _, text = (workdir / "checkpoints" / "20" / MANIFEST).read_text().partition("\n")
+    record = json.loads(text)["info"]
     assert record["step"] == 20
     assert record["metric"] == 0.9
     assert record["leaves"]["params/bias"]["dtype"] == "bfloat16"

@@ -8,7 +8,7 @@ import jax
 import pytest
 
 from cnnlab.config import apply_overrides
-from cnnlab.train import Interrupted, Programs, fit
+from cnnlab.train import CompiledSteps, Interrupted, fit, load_data
 from tests.train.test_loop import Quiet, terminate
 
 
@@ -29,8 +29,14 @@ def compiled(caplog):
     "overrides",
     [
         {},
-        {"num_devices": 2, "optimizer.ema_decay": 0.9},
-        {"optimizer.accumulate_steps": 2, "augment.pad_crop": 1, "augment.mixup_alpha": 0.2},
+        pytest.param(
+            {"num_devices": 2, "optimizer.ema_decay": 0.9},
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            {"optimizer.accumulate_steps": 2, "augment.pad_crop": 1, "augment.mixup_alpha": 0.2},
+            marks=pytest.mark.slow,
+        ),
         {"steps_per_call": 5},
     ],
 )
@@ -38,8 +44,8 @@ def test_a_run_compiles_each_function_once(tiny_config, tmp_path, compiled, over
     """With logs, evaluations of two splits and checkpoints in between, and after a resume."""
     config = apply_overrides(tiny_config, {"evaluation.every_epochs": 0.12, **overrides})
     with pytest.raises(Interrupted):
-        fit(config, tmp_path, display=Quiet(10, terminate))
-    for counts in (compiled(), (fit(config, tmp_path, display=Quiet()), compiled())[1]):
+        fit(config, tmp_path, callbacks=[Quiet(10, terminate)])
+    for counts in (compiled(), (fit(config, tmp_path, callbacks=[Quiet()]), compiled())[1]):
         step = "advance" if "steps_per_call" not in overrides else "fused"
         assert counts[step] == 1, counts
         assert counts["gather"] <= 1, counts  # all runs of a process share it
@@ -48,16 +54,16 @@ def test_a_run_compiles_each_function_once(tiny_config, tmp_path, compiled, over
 
 def test_runs_of_other_numbers_compile_nothing_more(tiny_config, tmp_path, compiled):
     """Learning rate, momentum, dropout and seed are arguments of the programs."""
-    programs = Programs(tiny_config)
-    fit(tiny_config, tmp_path / "first", display=Quiet(), programs=programs)
+    shared = CompiledSteps(tiny_config, load_data(tiny_config))
+    fit(tiny_config, tmp_path / "first", callbacks=[Quiet()], compiled=shared)
     assert compiled()["advance"] == 1
     other = apply_overrides(
         tiny_config,
         {"optimizer.learning_rate": 0.03, "optimizer.options.momentum": 0.5, "seed": 7,
          "model.options.dropout_rate": 0.4},
     )  # fmt: skip
-    fit(other, tmp_path / "second", display=Quiet(), programs=programs)
+    fit(other, tmp_path / "second", callbacks=[Quiet()], compiled=shared)
     counts = compiled()
     assert not {"advance", "eval_step", "gather", "<lambda>"} & set(counts), counts
-    with pytest.raises(ValueError, match="differ in other numbers only"):
-        programs.setup(apply_overrides(tiny_config, {"batch_size": 16}))
+    with pytest.raises(ValueError, match="differ in hyper-parameters only"):
+        shared.experiment(apply_overrides(tiny_config, {"batch_size": 16}))

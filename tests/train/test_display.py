@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from cnnlab.train.display import LiveDisplay, PlainDisplay
+from cnnlab.train.callbacks.progress import LiveDisplay, PlainDisplay
 
 TRAIN = {"step": 50, "epoch": 0.5, "split": "train", "loss": 1.25, "accuracy": 0.5,
          "images_per_second": 1234.0}  # fmt: skip
@@ -50,3 +50,14 @@ def test_live_tells_that_it_compiles_until_the_first_step_is_over():
     display.stop()
     before, after = out.getvalue().split("  7/100", 1)
     assert "compiling" in before and "compiling" not in after
+
+
+def test_the_metric_that_decides_is_shown(capsys):
+    display = PlainDisplay()
+    display.metric = "miou"
+    display.start(0, 100)
+    display.evaluation({**EVAL, "miou": 0.25}, best=True)
+    display.train(TRAIN)  # which has no IoU
+    evaluated, trained = capsys.readouterr().out.splitlines()
+    assert "loss 0.7500  mean IoU 25.00 %  (best so far)" in evaluated
+    assert "accuracy" not in evaluated and "accuracy 50.00 %" in trained

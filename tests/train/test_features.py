@@ -9,9 +9,9 @@ import pytest
 from cnnlab.config import Config, DataConfig, ModelConfig
 from cnnlab.data import ArraySource
 from cnnlab.errors import UserError
+from cnnlab.inference.features import write_features
 from cnnlab.models.features import extract
-from cnnlab.train import load_data, make_setup
-from cnnlab.train.features import write_features
+from cnnlab.train import build_experiment, load_data
 
 
 @pytest.fixture(scope="module")
@@ -23,16 +23,20 @@ def parts():
         model=ModelConfig(name="lenet_relu"),
     )
     dataset = load_data(config)
-    setup = make_setup(config, dataset.info)
-    return setup, setup.create_state().variables, dataset.splits["test"].take(np.arange(10))
+    experiment = build_experiment(config, dataset.info)
+    return (
+        experiment,
+        experiment.create_state().variables,
+        dataset.splits["test"].take(np.arange(10)),
+    )
 
 
 def test_file_holds_what_extract_gives(parts, tmp_path):
-    setup, variables, source = parts
-    shapes = write_features(tmp_path / "x.npz", setup, variables, source, maps=True)
+    experiment, variables, source = parts
+    shapes = write_features(tmp_path / "x.npz", experiment, variables, source, maps=True)
     assert shapes == {"embedding": (10, 84), "stride2": (10, 6, 6, 6), "stride4": (10, 1, 1, 16)}
-    images = setup.normalize()({"image": source.images})["image"]
-    expected = jax.jit(partial(extract, setup.model))(variables, images)
+    images = experiment.normalize()({"image": source.images})["image"]
+    expected = jax.jit(partial(extract, experiment.model))(variables, images)
     with np.load(tmp_path / "x.npz") as file:
         for name, shape in shapes.items():
             assert file[name].dtype == np.float32
@@ -46,8 +50,10 @@ def test_file_holds_what_extract_gives(parts, tmp_path):
 
 
 def test_without_maps(parts, tmp_path):
-    setup, variables, source = parts
-    shapes = write_features(tmp_path / "x.npz", setup, variables, source, paths=list("abcdefghij"))
+    experiment, variables, source = parts
+    shapes = write_features(
+        tmp_path / "x.npz", experiment, variables, source, paths=list("abcdefghij")
+    )
     assert list(shapes) == ["embedding"]
     with np.load(tmp_path / "x.npz") as file:
         assert set(file) == {"embedding", "map_names", "strides", "class_names", "path"}
@@ -55,7 +61,7 @@ def test_without_maps(parts, tmp_path):
 
 
 def test_a_failure_leaves_an_older_file_alone(parts, tmp_path):
-    setup, variables, source = parts
+    experiment, variables, source = parts
     (tmp_path / "x.npz").write_text("older")
 
     class Breaks(ArraySource):
@@ -65,7 +71,9 @@ def test_a_failure_leaves_an_older_file_alone(parts, tmp_path):
             return 11
 
     with pytest.raises(IndexError, match="out of bounds"):
-        write_features(tmp_path / "x.npz", setup, variables, Breaks(source.images, source.labels))
+        write_features(
+            tmp_path / "x.npz", experiment, variables, Breaks(source.images, source.labels)
+        )
     assert (tmp_path / "x.npz").read_text() == "older"
     assert [path.name for path in tmp_path.iterdir()] == ["x.npz"]
 

@@ -14,16 +14,18 @@ from cnnlab.config import Config, FinetuneConfig, ModelConfig, OptimizerConfig, 
 from cnnlab.data import DatasetInfo
 from cnnlab.errors import UserError
 from cnnlab.models import create_model
-from cnnlab.train import Interrupted, find_learning_rate, fit, load_data, make_setup
-from cnnlab.train.finetune import (
+from cnnlab.train import Interrupted, build_experiment, find_learning_rate, fit, load_data
+from cnnlab.train.optim.finetune import (
     backbone_parts,
     delayed,
+    layer_depths,
     make_finetune_optimizer,
     split_optimizer,
     unfreezing_steps,
 )
-from cnnlab.train.parallel import make_parallel
+from cnnlab.train.runtime.devices import make_parallel
 from tests.conftest import assert_trees_equal
+from tests.pretrained.peer_networks import libraries
 from tests.train.test_loop import Quiet, final_state, terminate
 
 INFO = DatasetInfo("none", tuple("abc"), (12, 12, 1), {"train": 80, "test": 8}, (0.5,), (0.25,))
@@ -52,17 +54,17 @@ def make_config(*, norm=False, optimizer=None, epochs=1.0, **finetune):
 
 def train(config, steps=3, kind="jit", num_devices=1):
     """The setup, and the states before and after some updates on one batch."""
-    setup = make_setup(config, INFO)
+    experiment = build_experiment(config, INFO)
     parallel = make_parallel(kind, num_devices)
-    step = setup.train_step(parallel.axis_name)
-    call = parallel.compile_train(lambda state, batch: step(state, batch)[0])
-    start = jax.device_get(setup.create_state())
+    step = experiment.train_step(parallel.axis_name)
+    call = parallel.compile_train(lambda state, batch, hparams: step(state, batch, hparams)[0])
+    start = jax.device_get(experiment.create_state())
     states = [start]
     state = parallel.replicate(start)
     for _ in range(steps):
-        state = call(state, parallel.shard(BATCH))
+        state = call(state, parallel.shard(BATCH), {})
         states.append(jax.device_get(parallel.collect(state)))
-    return setup, states
+    return experiment, states
 
 
 def moved(before, after):
@@ -76,21 +78,21 @@ DECAYING = OptimizerConfig(
 )
 
 
-@pytest.mark.parametrize("name", ["sgd", "muon"])
+@pytest.mark.parametrize("name", ["sgd", pytest.param("muon", marks=pytest.mark.slow)])
 def test_frozen_backbone_stays_bit_for_bit(name):
     """Under decay (L2 or decoupled), clipping, moving average and accumulation."""
     optimizer = dataclasses.replace(DECAYING, name=name, accumulate_steps=2)
     config = make_config(
         norm=True, optimizer=optimizer, freeze_backbone=True, freeze_batch_stats=True
     )
-    setup, (before, *_, after) = train(config)
+    experiment, (before, *_, after) = train(config)
     for tree in ("params", "ema_params"):
         assert_trees_equal(getattr(before, tree)["backbone"], getattr(after, tree)["backbone"])
         assert moved(getattr(before, tree)["head"], getattr(after, tree)["head"])
     assert_trees_equal(before.collections, after.collections)
     # No leaf of the optimizer's state belongs to the backbone.
     head = jax.tree.leaves(before.params["head"])
-    shapes = {leaf.shape for leaf in jax.tree.leaves(setup.abstract_state().opt_state)}
+    shapes = {leaf.shape for leaf in jax.tree.leaves(experiment.abstract_state().opt_state)}
     assert shapes <= {leaf.shape for leaf in head} | {(), (16, 3), (1, 16, 3)}
     assert not {leaf.shape for leaf in jax.tree.leaves(before.params["backbone"])} & shapes
 
@@ -102,11 +104,11 @@ def test_frozen_backbone_has_no_backward_pass():
         text = jax.jit(step).lower(*arguments).as_text()
         return text.count("stablehlo.convolution") + text.count("stablehlo.dot_general")
 
-    setup = make_setup(make_config(freeze_backbone=True, norm=True), INFO)
-    state = setup.abstract_state()
-    forward = products(setup.eval_step(), state.variables, BATCH)
-    assert products(setup.train_step(), state, BATCH) == forward + 1
-    whole = make_setup(make_config(norm=True), INFO)
+    experiment = build_experiment(make_config(freeze_backbone=True, norm=True), INFO)
+    state = experiment.abstract_state()
+    forward = products(experiment.eval_step(), state.variables, BATCH)
+    assert products(experiment.train_step(), state, BATCH) == forward + 1
+    whole = build_experiment(make_config(norm=True), INFO)
     assert products(whole.train_step(), whole.abstract_state(), BATCH) > 2 * forward
 
 
@@ -151,6 +153,38 @@ def test_rate_reaches_optimizers_that_keep_it_in_their_state():
     assert moved(before.params, after.params)
 
 
+def test_layer_decay_is_exact():
+    """The mlp has two hidden layers: the last has 0.5 times the head's rate, the first 0.25."""
+    _, states = train(make_config(layer_decay=0.5), steps=1)
+    _, plain = train(make_config(), steps=1)
+    before, after, reference = (x.params for x in (*states, plain[1]))
+    parts = sorted(before["backbone"])
+    factors = dict(zip(parts, (0.25, 0.5), strict=True))
+    for name, factor in factors.items():
+        moves = jax.tree.map(lambda a, b: a - b, after["backbone"][name], before["backbone"][name])
+        full = jax.tree.map(
+            lambda a, b: a - b, reference["backbone"][name], before["backbone"][name]
+        )
+        for move, whole in zip(jax.tree.leaves(moves), jax.tree.leaves(full), strict=True):
+            np.testing.assert_allclose(move, factor * whole, rtol=1e-3, atol=1e-8)
+    assert_trees_equal(after["head"], reference["head"])
+
+
+def test_layers_are_grouped_as_in_timm():
+    """Timm groups a ResNet's stem with its norm, and each block with itself."""
+    model = create_model("resnet18", num_classes=3, stem="cifar", width=4, stage_sizes=(2, 1))
+    shapes = jax.eval_shape(
+        lambda: model.init(jax.random.key(0), jnp.zeros((1, 12, 12, 1)), train=False)
+    )["params"]["backbone"]
+    assert layer_depths(shapes, backbone_parts(model, (12, 12, 1))) == {
+        "stem_conv": 4,
+        "stem_norm": 4,
+        "stage1_block1": 3,
+        "stage1_block2": 2,
+        "stage2_block1": 1,
+    }
+
+
 def test_parts_in_the_order_of_calls():
     model = create_model("resnet18", num_classes=3, stem="cifar", width=4, stage_sizes=(1, 1))
     parts = backbone_parts(model, (12, 12, 1))
@@ -160,7 +194,7 @@ def test_parts_in_the_order_of_calls():
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("clip_norm", [None, 0.5])
+@pytest.mark.parametrize("clip_norm", [pytest.param(None, marks=pytest.mark.slow), 0.5])
 def test_gradual_unfreezing(clip_norm):
     """Ten steps an epoch: dense2 joins after two updates, dense1 after four."""
     optimizer = dataclasses.replace(DECAYING, clip_norm=clip_norm)
@@ -229,11 +263,11 @@ def test_resume_equals_the_unbroken_run(tiny_config, tmp_path):
     """Cut at step 10, before the backbone's only part joins at step 12."""
     finetune = FinetuneConfig(unfreeze_epochs=0.3)
     config = dataclasses.replace(tiny_config, optimizer=DECAYING, finetune=finetune)
-    fit(config, tmp_path / "whole", display=Quiet())
+    fit(config, tmp_path / "whole", callbacks=[Quiet()])
     with pytest.raises(Interrupted):
-        fit(config, tmp_path / "cut", display=Quiet(at=10, action=terminate))
+        fit(config, tmp_path / "cut", callbacks=[Quiet(at=10, action=terminate)])
     resumed = Quiet()
-    fit(config, tmp_path / "cut", display=resumed)
+    fit(config, tmp_path / "cut", callbacks=[resumed])
     assert resumed.steps[0] > 10
     whole, cut = (final_state(config, tmp_path / name)[1] for name in ("whole", "cut"))
     assert_trees_equal(whole["state"], cut["state"])
@@ -242,7 +276,7 @@ def test_resume_equals_the_unbroken_run(tiny_config, tmp_path):
 def test_learning_rate_search_respects_it(tiny_config, monkeypatch):
     config = dataclasses.replace(tiny_config, finetune=FinetuneConfig(freeze_backbone=True))
     dataset = load_data(config)
-    setup = make_setup(config, dataset.info)
+    experiment = build_experiment(config, dataset.info)
     made = []
 
     def spy(*args, **kwargs):
@@ -250,10 +284,10 @@ def test_learning_rate_search_respects_it(tiny_config, monkeypatch):
         return made[0]
 
     monkeypatch.setattr("cnnlab.train.lr_finder.make_finetune_optimizer", spy)
-    search = find_learning_rate(setup, dataset, num_steps=12)
+    search = find_learning_rate(experiment, dataset, num_steps=12)
     assert np.isfinite(search.suggestion)
-    state = jax.eval_shape(made[0].init, setup.abstract_state().params)
-    head = setup.abstract_state().params["head"]
+    state = jax.eval_shape(made[0]({}).init, experiment.abstract_state().params)
+    head = experiment.abstract_state().params["head"]
     assert {leaf.shape for leaf in jax.tree.leaves(state)} <= {
         leaf.shape for leaf in [*jax.tree.leaves(head), jnp.zeros(())]
     }
@@ -262,8 +296,14 @@ def test_learning_rate_search_respects_it(tiny_config, monkeypatch):
 @pytest.mark.parametrize(
     ("finetune", "sentence"),
     [
-        ({"freeze_backbone": True, "backbone_rate": 0.1}, "backbone_rate=0.1 does not go with"),
-        ({"freeze_backbone": True, "unfreeze_epochs": 0.5}, "unfreeze_epochs=0.5 does not go with"),
+        (
+            {"freeze_backbone": True, "backbone_rate": 0.1},
+            "backbone_rate=0.1 cannot be combined with",
+        ),
+        (
+            {"freeze_backbone": True, "unfreeze_epochs": 0.5},
+            "unfreeze_epochs=0.5 cannot be combined with",
+        ),
         ({"backbone_rate": 0.0}, "backbone_rate=0.0 must be greater than 0"),
         ({"backbone_rate": -1.0}, "backbone_rate=-1.0 must be greater than 0"),
         ({"unfreeze_epochs": -1.0}, "unfreeze_epochs=-1.0 must be greater than 0"),
@@ -278,11 +318,42 @@ def test_impossible_combinations(finetune, sentence):
 def test_unfreezing_longer_than_the_steps_of_the_run():
     config = dataclasses.replace(make_config(epochs=None, unfreeze_epochs=2.0), steps=20)
     with pytest.raises(UserError, match="is 20 steps, and the whole run has only 20"):
-        make_setup(config, INFO)
+        build_experiment(config, INFO)
 
 
 def test_backbone_without_parameters():
     config = make_config(freeze_backbone=True)
     config.model = ModelConfig(name="mlp", options={"hidden": ()})
     with pytest.raises(UserError, match="has no parameters to fine-tune"):
-        make_setup(config, INFO)
+        build_experiment(config, INFO)
+
+
+@pytest.mark.peer
+def test_layer_rates_agree_with_timm():
+    """Rates of a ResNet-18's parameters under layer_decay, by part of the network."""
+    _declared = libraries()  # the operators that torchvision wants, while this lives
+    timm = pytest.importorskip("timm")
+    from timm.optim import param_groups_layer_decay
+
+    peer = timm.create_model("resnet18", num_classes=3)
+    groups = param_groups_layer_decay(peer, weight_decay=0.05, layer_decay=0.7)
+    scales = {
+        name: group["lr_scale"]
+        for group in groups
+        for param in group["params"]
+        for name, own in peer.named_parameters()
+        if own is param
+    }
+    model = create_model("resnet18", num_classes=3)
+    shapes = jax.eval_shape(
+        lambda: model.init(jax.random.key(0), jnp.zeros((1, 64, 64, 3)), train=False)
+    )["params"]["backbone"]
+    depths = layer_depths(shapes, backbone_parts(model, (64, 64, 3)))
+    pairs = {"stem_conv": "conv1.weight", "stem_norm": "bn1.bias"}
+    pairs |= {
+        f"stage{s}_block{b}": f"layer{s}.{b - 1}.conv1.weight" for s in range(1, 5) for b in (1, 2)
+    }
+    assert depths.keys() == pairs.keys()
+    head = scales["fc.weight"]
+    for part, name in pairs.items():
+        assert 0.7 ** depths[part] == pytest.approx(scales[name] / head), part

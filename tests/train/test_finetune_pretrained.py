@@ -6,8 +6,11 @@ import pytest
 from PIL import Image
 
 from cnnlab.config import Config, DataConfig, ModelConfig, apply_overrides
-from cnnlab.train import fit, load_run
-from cnnlab.train.setup import load_data, make_setup
+from cnnlab.inference import load_run
+from cnnlab.train import fit
+from cnnlab.train.experiment import build_experiment
+from cnnlab.train.run_data import load_data
+from cnnlab.train.warm_start import initial_state
 from tests.conftest import assert_trees_equal
 from tests.train.test_loop import Quiet
 
@@ -26,7 +29,7 @@ def backbone(tmp_path_factory):
         model=ModelConfig(name="resnet18", options=OPTIONS),
     )
     folder = tmp_path_factory.mktemp("backbone") / "run"
-    fit(config, folder, display=Quiet())
+    fit(config, folder, callbacks=[Quiet()])
     return config, folder
 
 
@@ -50,7 +53,7 @@ def test_color_images_of_three_classes(backbone, tmp_path):
             "optimizer.weight_decay": 0.1,
         },
     )
-    fit(config, tmp_path / "run", display=Quiet())
+    fit(config, tmp_path / "run", callbacks=[Quiet()])
     before, after = load_run(source).variables, load_run(tmp_path / "run").variables
     assert after["params"]["head"]["logits"]["kernel"].shape == (4, 3)
     old, new = (dict(variables["params"]["backbone"]) for variables in (before, after))
@@ -68,9 +71,9 @@ def test_new_head_for_as_many_classes(backbone, new_head):
     config = apply_overrides(
         config, {"model.pretrained": str(source), "finetune.new_head": new_head}
     )
-    setup = make_setup(config, load_data(config).info)
-    state, trained = setup.create_state(), load_run(source).variables["params"]
+    experiment = build_experiment(config, load_data(config).info)
+    state, trained = initial_state(experiment), load_run(source).variables["params"]
     assert_trees_equal(state.params["backbone"], trained["backbone"])
-    plain = make_setup(apply_overrides(config, {"model.pretrained": None}), setup.info)
-    expected = plain.create_state().params["head"] if new_head else trained["head"]
+    plain = build_experiment(apply_overrides(config, {"model.pretrained": None}), experiment.info)
+    expected = initial_state(plain).params["head"] if new_head else trained["head"]
     assert_trees_equal(jax.device_get(state.params["head"]), jax.device_get(expected))

@@ -15,11 +15,12 @@ from PIL import Image
 
 from cnnlab.cli.main import main
 from cnnlab.config import apply_overrides, to_json
-from cnnlab.data import digits
-from cnnlab.train import fit, hosts
-from cnnlab.train.parallel import make_parallel
-from cnnlab.train.records import read_rows
-from cnnlab.train.workdir import Workdir
+from cnnlab.data.sources import digits
+from cnnlab.train import fit
+from cnnlab.train.callbacks.json_lines import read_rows
+from cnnlab.train.runtime import hosts
+from cnnlab.train.runtime.devices import make_parallel
+from cnnlab.train.runtime.workdir import Workdir
 from tests.train.test_loop import Quiet
 
 ROOT = Path(__file__).parents[2]
@@ -28,8 +29,8 @@ _PROGRAM = """
 import sys
 from cnnlab.cli.main import run
 if sys.argv[1] == "stream":
-    import cnnlab.data.load
-    cnnlab.data.load.MAX_BYTES = 0
+    import cnnlab.data.cache
+    cnnlab.data.cache.MAX_BYTES = 0
 sys.argv = ["launch.py", *sys.argv[2:]]
 run()
 """
@@ -105,6 +106,7 @@ def config(tiny_config, images):
             "augment.pad_crop": 1,
             "augment.mixup_alpha": 0.2,
             "num_devices": 4,
+            "model.options.hidden": (64,),
         },
     )
 
@@ -112,7 +114,7 @@ def config(tiny_config, images):
 @pytest.mark.slow
 def test_hosts_come_and_go_and_the_run_stays_the_same(config, tmp_path):
     """Four hosts until one is killed, two until one is told to stop, one to the end."""
-    fit(config, tmp_path / "whole", display=Quiet())
+    fit(config, tmp_path / "whole", callbacks=[Quiet()])
     parts = tmp_path / "parts"
     saved = tmp_path / "config.json"
     Workdir(tmp_path).write("config.json", to_json(config))
@@ -125,18 +127,26 @@ def test_hosts_come_and_go_and_the_run_stays_the_same(config, tmp_path):
             assert status not in (0, -signal.SIGKILL)
             assert re.fullmatch(r"error: Another host was lost; .*\n", error)
 
-    two = Together(2, f"--workdir={parts}", how="stream")
+    # From here on each host holds, writes and reads halves of the largest arrays.
+    cut = "--config.sharding.parameters=2"
+    two = Together(2, f"--workdir={parts}", cut, how="stream")
     two.wait_for(r"Resuming at step [4-9]0 of 400")
     two.wait_for(r"step \d+/")
     two.signal(1, signal.SIGTERM)
     told, quiet = two.end()
     assert (told[0], quiet) == (143, (143, ""))
+    written = {
+        path.parent.parent.name
+        for path in (parts / "checkpoints").glob("*/ocdbt.process_*/d/*")
+        if path.stat().st_size
+    }
+    assert written == {"ocdbt.process_0", "ocdbt.process_1"}
     stopped = int(re.search(r"Stopped by SIGTERM at step (\d+); everything", told[1])[1])
 
     display = Quiet()
-    result = fit(config, parts, display=display)
+    result = fit(config, parts, callbacks=[display])
     assert f"Resuming at step {stopped} of 400." in display.notes
-    starts = Workdir(parts)._read("environment.json")
+    starts = Workdir(parts).starts()
     assert [start["processes"] for start in starts] == [4, 2, 1]
     ours, theirs = (read_rows(Workdir(folder).metrics) for folder in (parts, tmp_path / "whole"))
     assert [(row["step"], row["split"]) for row in ours] == [
@@ -197,7 +207,7 @@ def test_wrong_flags_are_one_sentence(flags, sentence, capsys):
 
 
 def test_no_hosts_in_the_environment_is_one_sentence():
-    program = "from cnnlab.train import hosts; hosts.join()"
+    program = "from cnnlab.train.runtime import hosts; hosts.join()"
     ended = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True
     )

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import struct
 import subprocess
@@ -17,12 +18,14 @@ from tensorboardX.proto.event_pb2 import Event
 
 from cnnlab.config import apply_overrides, to_json
 from cnnlab.errors import UserError
-from cnnlab.train import Diverged, Interrupted, fit, load_run
-from cnnlab.train.checkpoint import CheckpointReader
-from cnnlab.train.display import PlainDisplay
-from cnnlab.train.records import CLOCKED, read_rows
-from cnnlab.train.setup import load_data, make_setup
-from cnnlab.train.workdir import Workdir
+from cnnlab.inference import load_run
+from cnnlab.train import Diverged, Interrupted, fit
+from cnnlab.train.callbacks.json_lines import CLOCKED, read_rows
+from cnnlab.train.callbacks.progress import PlainDisplay
+from cnnlab.train.checkpoints.writer import CheckpointReader
+from cnnlab.train.experiment import build_experiment
+from cnnlab.train.run_data import load_data
+from cnnlab.train.runtime.workdir import Workdir
 from tests.conftest import assert_trees_equal
 
 ROOT = Path(__file__).parents[2]
@@ -53,8 +56,8 @@ def terminate():
 
 def final_state(config, workdir):
     """Everything that the last checkpoint holds."""
-    setup = make_setup(config, Workdir(workdir).dataset_info())
-    target = {"state": setup.abstract_state(), "window": setup.zero_window()}
+    experiment = build_experiment(config, Workdir(workdir).dataset_info())
+    target = {"state": experiment.abstract_state(), "metrics": experiment.zero_metrics()}
     return CheckpointReader(workdir).restore(target)
 
 
@@ -90,15 +93,28 @@ def lively_config(tiny_config):
     )
 
 
+@pytest.fixture(scope="module")
+def pristine(tmp_path_factory):
+    return tmp_path_factory.mktemp("pristine") / "run"
+
+
+@pytest.fixture
+def complete(tiny_config, pristine, tmp_path):
+    """The folder of a complete run of `tiny_config`, which is trained once."""
+    if not pristine.exists():
+        fit(tiny_config, pristine, callbacks=[Quiet()])
+    return shutil.copytree(pristine, tmp_path / "complete")
+
+
 def test_resume_equals_the_unbroken_run(lively_config, tmp_path):
-    fit(lively_config, tmp_path / "whole", display=Quiet())
+    fit(lively_config, tmp_path / "whole", callbacks=[Quiet()])
     for at in (4, 12):
         with pytest.raises(Interrupted) as stopped:
-            fit(lively_config, tmp_path / "parts", display=Quiet(at, terminate))
+            fit(lively_config, tmp_path / "parts", callbacks=[Quiet(at, terminate)])
         assert stopped.value.step == at + 1  # the signal comes after the step of the log
         assert stopped.value.signum == signal.SIGTERM
     display = Quiet()
-    fit(lively_config, tmp_path / "parts", display=display)
+    fit(lively_config, tmp_path / "parts", callbacks=[display])
     assert "Resuming at step 13 of 20." in display.notes
     assert_same_run(lively_config, tmp_path / "whole", tmp_path / "parts")
 
@@ -106,10 +122,10 @@ def test_resume_equals_the_unbroken_run(lively_config, tmp_path):
 def test_resume_between_logs_keeps_the_sums(lively_config, tmp_path):
     """A checkpoint between two logs holds the metric sums of the steps before it."""
     config = apply_overrides(lively_config, {"checkpoint.every_steps": 3, "log_every_steps": 10})
-    fit(config, tmp_path / "whole", display=Quiet())
+    fit(config, tmp_path / "whole", callbacks=[Quiet()])
     with pytest.raises(RuntimeError, match="as if killed"):
-        fit(config, tmp_path / "parts", display=Quiet(10, lambda: _raise("as if killed")))
-    fit(config, tmp_path / "parts", display=Quiet())
+        fit(config, tmp_path / "parts", callbacks=[Quiet(10, lambda: _raise("as if killed"))])
+    fit(config, tmp_path / "parts", callbacks=[Quiet()])
     assert_same_run(config, tmp_path / "whole", tmp_path / "parts")
 
 
@@ -183,7 +199,7 @@ def test_interrupt_of_the_program(tiny_config, tmp_path):
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 143
     assert "Stopped by SIGTERM at step" in errors
-    assert "Go on with: python launch.py train --workdir=" in errors
+    assert "Resume with: python launch.py train --workdir=" in errors
     assert CheckpointReader(tmp_path / "run").steps()
 
 
@@ -196,10 +212,10 @@ def test_devices_agree(tiny_config, tmp_path, parallel):
     losses = {}
     for devices in (1, 2, 8):
         asked = apply_overrides(config, {"num_devices": devices, "parallel": parallel})
-        fit(asked, tmp_path / str(devices), display=Quiet())
+        fit(asked, tmp_path / str(devices), callbacks=[Quiet()])
         losses[devices] = [r["loss"] for r in rows(tmp_path / str(devices)) if "loss" in r]
     reference = tmp_path / "reference"
-    fit(config, reference, display=Quiet())
+    fit(config, reference, callbacks=[Quiet()])
     expected = [r["loss"] for r in rows(reference) if "loss" in r]
     assert len(expected) > 6
     for devices, found in losses.items():
@@ -216,46 +232,44 @@ def test_batch_statistics_are_global_under_jit(tmp_path, tiny_config):
     losses = []
     for devices in (1, 4):
         asked = apply_overrides(config, {"num_devices": devices})
-        fit(asked, tmp_path / str(devices), display=Quiet())
+        fit(asked, tmp_path / str(devices), callbacks=[Quiet()])
         losses.append([r["loss"] for r in rows(tmp_path / str(devices)) if "loss" in r])
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)
 
 
 def test_resume_on_another_number_of_devices(tiny_config, tmp_path):
     with pytest.raises(Interrupted):
-        fit(tiny_config, tmp_path, display=Quiet(10, terminate))
+        fit(tiny_config, tmp_path, callbacks=[Quiet(10, terminate)])
     asked = apply_overrides(tiny_config, {"num_devices": 2})
     display = Quiet()
-    fit(asked, tmp_path, display=display)
+    fit(asked, tmp_path, callbacks=[display])
     assert "Resuming at step 11 of 20." in display.notes
-    assert display.steps == [15, 20]
+    assert display.steps == [12, 14, 16, 18, 20]
 
 
-def test_fused_steps_equal_single_ones(tiny_config, tmp_path):
+def test_fused_steps_equal_single_ones(tiny_config, complete, tmp_path):
     """Several steps in one call, a last call that is shorter, and logs at its end."""
-    fit(tiny_config, tmp_path / "single", display=Quiet())
     fused = apply_overrides(tiny_config, {"steps_per_call": 6})
     display = Quiet()
-    fit(fused, tmp_path / "fused", display=display)
+    fit(fused, tmp_path / "fused", callbacks=[display])
     assert display.steps == [6, 12, 18, 20]
-    one = final_state(tiny_config, tmp_path / "single").state["state"]
+    one = final_state(tiny_config, complete).state["state"]
     other = final_state(tiny_config, tmp_path / "fused").state["state"]
     for left, right in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
         np.testing.assert_allclose(left, right, rtol=1e-4, atol=1e-6)
 
 
-def test_evaluation_is_exact_for_any_batch_size(tiny_config, tmp_path):
+def test_evaluation_is_exact_for_any_batch_size(tiny_config, complete):
     """144 validation digits in batches of 1, 7, 32 and 1000, on 1 and 8 devices."""
-    fit(tiny_config, tmp_path, display=Quiet())
     from cnnlab.train import evaluate, make_parallel
 
-    run = load_run(tmp_path, "latest")
+    run = load_run(complete, "latest")
     source = load_data(tiny_config).splits["test"]
     probabilities = run.probabilities(source.images)
     expected = (probabilities.argmax(-1) == source.labels).sum()
     for devices, batch_size in ((1, 1), (1, 7), (1, 1000), (8, 32)):
         parallel = make_parallel("jit", devices)
-        call = parallel.compile_eval(run.setup.eval_step())
+        call = parallel.compile_eval(run.experiment.eval_step())
         sums = evaluate(
             call, parallel.replicate(run.variables), source, parallel, batch_size=batch_size
         )
@@ -271,7 +285,7 @@ def test_loss_that_is_not_finite(tiny_config, tmp_path):
         tiny_config, {"optimizer.learning_rate": 1e30, "optimizer.options.momentum": 0.0}
     )
     with pytest.raises(Diverged, match=r"not finite at step \d+; training stopped, and there was"):
-        fit(config, tmp_path, display=Quiet())
+        fit(config, tmp_path, callbacks=[Quiet()])
 
 
 def test_divergence_keeps_the_last_good_checkpoint(tiny_config, tmp_path):
@@ -282,7 +296,7 @@ def test_divergence_keeps_the_last_good_checkpoint(tiny_config, tmp_path):
          "checkpoint.every_steps": 5, "evaluation.every_epochs": 100.0},
     )  # fmt: skip
     with pytest.raises(Diverged, match="the last good checkpoint is step 10"):
-        fit(config, tmp_path, display=Quiet())
+        fit(config, tmp_path, callbacks=[Quiet()])
     restored = final_state(config, tmp_path)
     assert restored.step == 10
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(restored.state))
@@ -296,47 +310,45 @@ def test_early_stopping_and_best_checkpoint(tiny_config, tmp_path):
          "evaluation.every_epochs": 0.1},
     )  # fmt: skip
     display = Quiet()
-    result = fit(config, tmp_path, display=display)
+    result = fit(config, tmp_path, callbacks=[display])
     assert result["steps"] == 12  # evaluations at 4, 8 and 12
     assert result["checkpoint_step"] == 12  # of equally good ones, the latest
     assert any("stopping early" in note for note in display.notes)
     assert load_run(tmp_path, "best").step == 12
     again = Quiet()
-    assert fit(config, tmp_path, display=again) == result
+    assert fit(config, tmp_path, callbacks=[again]) == result
     assert again.steps == []
 
 
-def test_complete_run_is_not_trained_again(tiny_config, tmp_path):
-    result = fit(tiny_config, tmp_path, display=Quiet())
+def test_complete_run_is_not_trained_again(tiny_config, complete):
+    result = Workdir(complete).result()
     display = Quiet()
-    assert fit(tiny_config, tmp_path, display=display) == result
+    assert fit(tiny_config, complete, callbacks=[display]) == result
     assert display.steps == []
     assert any("nothing is left to train" in note for note in display.notes)
 
 
-def test_contradicting_config_stops(tiny_config, tmp_path):
-    fit(tiny_config, tmp_path, display=Quiet())
+def test_contradicting_config_stops(tiny_config, complete):
     asked = apply_overrides(tiny_config, {"seed": 5, "optimizer.learning_rate": 0.2})
     with pytest.raises(UserError) as error:
-        fit(asked, tmp_path, display=Quiet())
+        fit(asked, complete, callbacks=[Quiet()])
     assert "optimizer.learning_rate: 0.1 -> 0.2" in str(error.value)
     assert "seed: 0 -> 5" in str(error.value)
 
 
-def test_run_folder(tiny_config, tmp_path):
-    """The folder holds what `cnnlab.train.workdir` says."""
-    fit(tiny_config, tmp_path, display=Quiet())
-    names = {path.name for path in tmp_path.iterdir()}
+def test_run_folder(complete):
+    """The folder holds what `cnnlab.train.runtime.workdir` says."""
+    names = {path.name for path in complete.iterdir()}
     assert names >= {"config.json", "dataset.json", "environment.json", "metrics.jsonl"}
     assert names >= {"result.json", "checkpoints", "tensorboard", "confusion_matrix.npy"}
-    environment = json.loads((tmp_path / "environment.json").read_text())[0]
+    environment = json.loads((complete / "environment.json").read_text())[0]
     assert environment["versions"]["jax"] == jax.__version__
-    train = [row for row in rows(tmp_path) if row["split"] == "train"]
-    assert [row["step"] for row in train] == [5, 10, 15, 20]
+    train = [row for row in rows(complete) if row["split"] == "train"]
+    assert [row["step"] for row in train] == list(range(2, 21, 2))
     assert {"loss", "accuracy", "grad_norm", "param_norm", "learning_rate"} <= set(train[0])
-    (events,) = (tmp_path / "tensorboard").glob("events*")
+    (events,) = (complete / "tensorboard").glob("events*")
     told = scalars(events)
-    for row in rows(tmp_path):
+    for row in rows(complete):
         for name in ("loss", "accuracy"):
             assert told[f"{row['split']}/{name}", row["step"]] == pytest.approx(row[name])
 
@@ -356,7 +368,7 @@ def scalars(path):
 @pytest.mark.parametrize(
     ("overrides", "sentence"),
     [
-        ({"batch_size": 30, "num_devices": 4}, "batch_size=30 cannot be shared out evenly"),
+        ({"batch_size": 30, "num_devices": 4}, "batch_size=30 cannot be divided evenly"),
         ({"num_devices": 99}, "num_devices=99, but only 8"),
         ({"evaluation.metric": "acuracy"}, "Did you mean 'accuracy'"),
         ({"model.name": "resnet18", "model.options": {}}, "smallest size is 33x33"),
@@ -373,11 +385,11 @@ def scalars(path):
 def test_mistakes_leave_no_run_behind(tiny_config, tmp_path, overrides, sentence):
     config = apply_overrides(tiny_config, overrides)
     with pytest.raises(UserError, match=sentence):
-        fit(config, tmp_path / "run", display=Quiet())
+        fit(config, tmp_path / "run", callbacks=[Quiet()])
     assert not (tmp_path / "run").exists()
 
 
 def test_workdir_that_is_a_file(tiny_config, tmp_path):
     (tmp_path / "run").write_text("")
     with pytest.raises(UserError, match="is a file, and must be a folder"):
-        fit(tiny_config, tmp_path / "run", display=Quiet())
+        fit(tiny_config, tmp_path / "run", callbacks=[Quiet()])

@@ -2,18 +2,18 @@
 
 import itertools
 
-from cnnlab.train.pace import Pace
+from cnnlab.train.runtime.throttle import Throttle
 
 
 def waits(seconds_of_call, calls):
     """Numbers of the calls that are waited for, on a device that takes so long for each."""
     now = 0.0
-    pace = Pace(0.5, clock=lambda: now)
+    throttle = Throttle(0.5, clock=lambda: now)
     found = []
     for call in range(1, calls + 1):
         now += seconds_of_call(call)
-        if pace.wait_is_due():
-            pace.waited()
+        if throttle.wait_is_due():
+            throttle.waited()
             found.append(call)
     return found
 
@@ -41,8 +41,8 @@ def test_calls_that_get_slower():
 
 def test_several_devices_of_a_cpu_are_waited_for_after_each_call():
     now = 0.0
-    pace = Pace(clock=lambda: now)  # tests have eight devices
+    throttle = Throttle(clock=lambda: now)  # tests have eight devices
     for _ in range(100):
         now += 0.001
-        assert pace.wait_is_due()
-        pace.waited()
+        assert throttle.wait_is_due()
+        throttle.waited()

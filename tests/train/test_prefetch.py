@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import cnnlab.data.folder
+import cnnlab.data.geometry.image_source
 from cnnlab.config import apply_overrides
 from cnnlab.train import fit
-from cnnlab.train.prefetch import InputClock, Prefetched
-from cnnlab.train.records import read_rows
+from cnnlab.train.callbacks.json_lines import read_rows
+from cnnlab.train.runtime.prefetch import InputClock, Prefetched
 from tests.train.test_loop import Quiet
 
 
@@ -79,20 +79,20 @@ def test_a_run_tells_how_long_it_waited(tiny_config, tmp_path, monkeypatch, caps
         for number in range(30):
             pixels = rng.integers(0, 256, (8, 8), np.uint8)
             Image.fromarray(pixels).save(folder / f"{number}.png")
-    monkeypatch.setattr(sys.modules["cnnlab.data.load"], "MAX_BYTES", 0)
+    monkeypatch.setattr(sys.modules["cnnlab.data.cache"], "MAX_BYTES", 0)
     config = apply_overrides(
         tiny_config,
         {"data.name": f"folder:{tmp_path / 'images'}", "batch_size": 8,
          "evaluation.every_epochs": 10.0},
     )  # fmt: skip
-    fit(config, tmp_path / "fast", display=Quiet())
-    read_image = cnnlab.data.folder.read_image
+    fit(config, tmp_path / "fast", callbacks=[Quiet()])
+    read_image = cnnlab.data.geometry.image_source.read_image
 
-    def slow(*args):
+    def slow(*args, **options):
         time.sleep(0.02)
-        return read_image(*args)
+        return read_image(*args, **options)
 
-    monkeypatch.setattr(cnnlab.data.folder, "read_image", slow)
+    monkeypatch.setattr(cnnlab.data.geometry.image_source, "read_image", slow)
     fit(config, tmp_path / "slow")
     trained = [
         [row for row in read_rows(tmp_path / run / "metrics.jsonl") if row["split"] == "train"]

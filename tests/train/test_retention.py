@@ -2,7 +2,7 @@
 
 import math
 
-from cnnlab.train.retention import kept, ranked
+from cnnlab.train.checkpoints.policy import kept, ranked
 
 
 def test_ranked_by_mode():

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cnnlab.data import DatasetInfo
 from cnnlab.data.augment import AugmentConfig
 from cnnlab.errors import UserError
-from cnnlab.tasks.tiling import class_map
-from cnnlab.train.segment import _resized, segment_image
+from cnnlab.inference.label_maps import _resized, segment_image
+from cnnlab.inference.tiling import class_map
 
 
 @dataclasses.dataclass
@@ -18,12 +19,15 @@ class Brightness:
     """Takes dark, gray and bright pixels for three classes; remembers the shapes it was given."""
 
     image_shape: tuple = (16, 24, 1)
+    resize: str = "none"
     stride: int = 4
     border: int = 0
     augment: AugmentConfig = dataclasses.field(default_factory=AugmentConfig)
 
     def __post_init__(self):
-        self.info = SimpleNamespace(image_shape=self.image_shape)
+        self.info = DatasetInfo(
+            "plain", ("a", "b", "c"), self.image_shape, {}, (0.5,), (0.5,), resize=self.resize
+        )
         self.config = SimpleNamespace(model=SimpleNamespace(name="plain"), augment=self.augment)
         self.shapes = []
 
@@ -52,8 +56,8 @@ def stripes(height, width, channels=1):
 
 
 def test_whole_image_keeps_its_shape():
-    """The shorter side becomes the run's; the map has the image's size, with edges in place."""
-    run = Brightness()
+    """It is scaled as in training; the map has the image's size, with edges in place."""
+    run = Brightness(image_shape=(48, 48, 1), resize="pad")
     image, labels = stripes(160, 480)
     found = segment_image(run, image)
     assert run.shapes == [(1, 16, 48, 1)]
@@ -63,9 +67,28 @@ def test_whole_image_keeps_its_shape():
     assert len(np.unique(found[:, 40:120])) == len(np.unique(found[:, 360:440])) == 1
 
 
-@pytest.mark.parametrize(("size", "given"), [((8, 8), (16, 16)), ((16, 24), (16, 24))])
+@pytest.mark.parametrize("size", [(8, 8), (16, 24), (160, 480)])
+def test_where_training_did_not_scale_neither_does_prediction(size):
+    run = Brightness()
+    image, labels = stripes(*size)
+    np.testing.assert_array_equal(segment_image(run, image), labels)
+    assert run.shapes == [(1, *size, 1)]
+    padded = Brightness(image_shape=(16, 16, 1), resize="pad")
+    padded.info = dataclasses.replace(padded.info, file_sizes=((16, 16), (16, 16)))
+    segment_image(padded, image)  # its files had that size already
+    assert padded.shapes == [(1, *size, 1)]
+
+
+def test_large_images_come_in_tiles():
+    run = Brightness(stride=48)
+    image, labels = stripes(1000, 1100)
+    np.testing.assert_array_equal(segment_image(run, image), labels)
+    assert {shape[1:] for shape in run.shapes} == {(528, 528, 1)}
+
+
+@pytest.mark.parametrize(("size", "given"), [((8, 8), (24, 24)), ((16, 24), (16, 24))])
 def test_small_images(size, given):
-    run = Brightness(image_shape=(16, 16, 3))
+    run = Brightness(image_shape=(24, 24, 3), resize="pad")
     image, labels = stripes(*size, channels=3)
     assert (segment_image(run, image) == labels).mean() > 0.85
     assert run.shapes == [(1, *given, 3)]
@@ -112,7 +135,7 @@ def test_resizing_equals_pillow_and_needs_bands_only():
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"overlap": 8}, "overlap of 8 pixels is that of tiles"),
+        ({"overlap": 8}, "overlap=8 is the overlap of tiles"),
         ({"tile": 30}, "tile of 30 pixels must be a multiple of 4"),
         ({"tile": 32, "overlap": 30}, "overlap of 30 pixels must be from 0 to 28"),
     ],

@@ -10,11 +10,16 @@ from PIL import Image
 from cnnlab.config import Config, apply_overrides
 from cnnlab.data import ArraySource, Dataset, DatasetInfo
 from cnnlab.errors import UserError
+from cnnlab.inference import load_run
+from cnnlab.inference.run import evaluate_run
 from cnnlab.models import create_model
-from cnnlab.pretrained import save
-from cnnlab.train import fit, load_run, make_setup
-from cnnlab.train.records import read_rows
-from cnnlab.train.restore import evaluate_run
+from cnnlab.pretrained import files
+from cnnlab.pretrained.convert import named_tensors, state_dict
+from cnnlab.pretrained.peers import find_peer
+from cnnlab.train import build_experiment, fit
+from cnnlab.train.callbacks.eval_images import EvalImages
+from cnnlab.train.callbacks.json_lines import read_rows
+from cnnlab.train.warm_start import initial_state, read_pretrained
 from tests.conftest import assert_trees_equal
 
 CONFIG = {
@@ -51,8 +56,8 @@ def data(monkeypatch):
     splits = {"train": squares(40, 0), "validation": squares(10, 1), "test": squares(11, 2)}
     sizes = {name: len(source) for name, source in splits.items()}
     dataset = Dataset(DatasetInfo("squares", NAMES, (16, 16, 1), sizes, (0.5,), (0.25,)), splits)
-    for place in ("programs", "restore"):
-        monkeypatch.setattr(f"cnnlab.train.{place}.load_data", lambda config: dataset)
+    for place in ("train.loop", "inference.run"):
+        monkeypatch.setattr(f"cnnlab.{place}.load_data", lambda config, record=None: dataset)
     return dataset
 
 
@@ -71,7 +76,7 @@ def test_a_run_learns_draws_and_predicts(data, tmp_path):
         drawn.append((images.shape, truths.shape, predictions.shape, class_names))
         return np.zeros((4, 4, 3), np.uint8)
 
-    result = fit(config(), tmp_path, picture=picture)
+    result = fit(config(), tmp_path, callbacks=[EvalImages(picture)])
     assert result["test"]["miou"] > 0.9
     assert set(result["test"]) >= {"accuracy", "mean_dice", "boundary_f1", "loss"}
     shapes = ((6, 16, 16, 1), (6, 16, 16), (6, 16, 16), NAMES)
@@ -95,6 +100,7 @@ def test_a_run_learns_draws_and_predicts(data, tmp_path):
     )
 
 
+@pytest.mark.slow  # tests/train/test_loop.py has the same for classification
 def test_resume_equals_the_unbroken_run(data, tmp_path):
     fit(config(**{"steps": 12, "checkpoint.every_steps": 6}), tmp_path / "whole")
     run = load_run(tmp_path / "whole", "latest")
@@ -125,36 +131,47 @@ def test_a_mistake_is_one_sentence(data, tmp_path, overrides, text):
     assert not (tmp_path / "run").exists()
 
 
+def write_as(path, variables, name):
+    """A file of a narrow network with torchvision's names."""
+    peer = find_peer("torchvision", name)
+    stored = state_dict(variables, named_tensors(variables, peer.namings[0]))
+    files.write(path, stored, {"architecture": str(peer)})
+
+
 def test_an_encoder_starts_from_a_classifier_s_weights(data, tmp_path):
     """From a file with torchvision's names, and from the folder of a run."""
-    classifier = create_model("resnet18", num_classes=7, width=8)
+    small = {"width": 8, "stage_sizes": (1, 1, 1, 1)}
+    classifier = create_model("resnet18", num_classes=7, **small)
     images = np.zeros((1, 64, 64, 3), np.float32)
-    variables = jax.jit(lambda: classifier.init(jax.random.key(5), images, train=False))()
+    shapes = jax.eval_shape(lambda: classifier.init(jax.random.key(5), images, train=False))
+    rng = np.random.default_rng(0)
+    variables = jax.tree.map(lambda leaf: rng.random(leaf.shape, np.float32), shapes)
     path = tmp_path / "resnet18.safetensors"
-    save(path, variables, "resnet18", naming="torchvision")
+    write_as(path, variables, "resnet18")
     unet = {
         "model.name": "encoder_unet",
         "model.options.encoder": "resnet18",
-        "model.options.encoder_options.width": 8,
+        "model.options.encoder_options": small,
         "model.options.widths": (8,) * 5,
         "model.pretrained": str(path),
     }
     info = dataclasses.replace(data.info, image_shape=(64, 64, 3), mean=(0.5,) * 3, std=(1.0,) * 3)
-    state = make_setup(config(**unet), info).create_state()
+    state = initial_state(build_experiment(config(**unet), info))
     assert_trees_equal(state.params["backbone"], variables["params"]["backbone"])
     statistics = variables["batch_stats"]["backbone"]
     assert_trees_equal(state.collections["batch_stats"]["backbone"], statistics)
 
-    gray = make_setup(config(**unet), dataclasses.replace(info, image_shape=(64, 64, 1),
-                      mean=(0.5,), std=(1.0,))).create_state()  # fmt: skip
+    gray_info = dataclasses.replace(info, image_shape=(64, 64, 1), mean=(0.5,), std=(1.0,))
+    gray = read_pretrained(build_experiment(config(**unet), gray_info)).arrays
     stem = variables["params"]["backbone"]["stem_conv"]["kernel"].sum(axis=2, keepdims=True)
-    np.testing.assert_allclose(gray.params["backbone"]["stem_conv"]["kernel"], stem, rtol=1e-5)
+    found = gray["params", "backbone", "stem_conv", "kernel"]
+    np.testing.assert_allclose(found, stem, rtol=1e-5)
 
     with pytest.raises(UserError, match="encoder of its own"):
-        make_setup(config(**{"model.pretrained": str(path)}), info)
+        build_experiment(config(**{"model.pretrained": str(path)}), info)
     with pytest.raises(UserError, match="does not fit"):
-        wider = unet | {"model.options.encoder_options.width": 16}
-        make_setup(config(**wider), info).create_state()
+        wider = unet | {"model.options.encoder_options": small | {"width": 16}}
+        read_pretrained(build_experiment(config(**wider), info))
 
 
 def test_a_whole_network_s_weights(data, tmp_path):
@@ -165,15 +182,17 @@ def test_a_whole_network_s_weights(data, tmp_path):
         "model.pretrained": str(tmp_path / "fcn.safetensors"),
     }
     info = dataclasses.replace(data.info, image_shape=(64, 64, 3), mean=(0.5,) * 3, std=(1.0,) * 3)
-    setup = make_setup(config(**network), info)
-    shapes = setup.abstract_state().variables
+    experiment = build_experiment(config(**network), info)
+    shapes = experiment.abstract_state().variables
     rng = np.random.default_rng(0)
     variables = jax.tree.map(lambda leaf: rng.random(leaf.shape, np.float32), shapes)
-    save(tmp_path / "fcn.safetensors", variables, "fcn")
-    found = setup.read_pretrained()
+    write_as(tmp_path / "fcn.safetensors", variables, "fcn_resnet50")
+    found = read_pretrained(experiment)
     assert not found.new
     assert_trees_equal(found.merge(shapes), variables)
-    without = make_setup(config(**network, **{"finetune.new_head": True}), info).read_pretrained()
+    without = read_pretrained(
+        build_experiment(config(**network, **{"finetune.new_head": True}), info)
+    )
     assert {path[1] for path in without.arrays} == {"backbone"}
     assert {path[1] for path in without.new} == {"head"}
 
@@ -193,13 +212,13 @@ def test_a_whole_network_s_weights(data, tmp_path):
 def test_sources_that_do_not_fit(data, source, options, sentence):
     network = {"model.name": "encoder_unet", "model.pretrained": source, "model.options": options}
     with pytest.raises(UserError, match=sentence):
-        make_setup(config(**network), data.info)
+        build_experiment(config(**network), data.info)
 
 
 def test_options_of_a_named_network_are_set(data):
     network = {"model.name": "fcn", "model.pretrained": "torchvision/fcn_resnet101"}
     info = dataclasses.replace(data.info, image_shape=(64, 64, 3), mean=(0.5,) * 3, std=(1.0,) * 3)
-    setup = make_setup(config(**network), info)
-    assert setup.model_options == {"encoder": "resnet101"}
-    assert setup.model.backbone.stage_sizes == (3, 4, 23, 3)
-    assert setup.info.mean == (0.485, 0.456, 0.406)
+    experiment = build_experiment(config(**network), info)
+    assert experiment.model_options == {"encoder": "resnet101"}
+    assert experiment.model.backbone.stage_sizes == (3, 4, 23, 3)
+    assert experiment.info.mean == (0.485, 0.456, 0.406)

@@ -11,7 +11,7 @@ from cnnlab.config import apply_overrides
 from cnnlab.errors import UserError
 from cnnlab.tasks import Classification, Segmentation
 from cnnlab.train import create_state, make_train_step
-from cnnlab.train.parallel import check_divisible, check_rows, make_parallel
+from cnnlab.train.runtime.devices import check_divisible, check_rows, make_parallel
 
 
 def memory(compiled):
@@ -25,11 +25,11 @@ def trained(parallel, model, task, batch, *, steps=3):
     tx = optax.adam(1e-3)
     state = create_state(model, tx, image_shape=batch["image"].shape[1:], seed=0)
     step = make_train_step(model, task, tx, apply=parallel.around(model.apply))
-    call = parallel.compile_train(lambda state, batch: step(state, batch)[0])
+    call = parallel.compile_train(lambda state, batch, hparams: step(state, batch, hparams)[0])
     state, batch = parallel.replicate(state), parallel.shard(batch)
-    compiled = call.lower(state, batch).compile()
+    compiled = call.lower(state, batch, {}).compile()
     for _ in range(steps):
-        state = call(state, batch)
+        state = compiled(state, batch, {})
     return state, compiled
 
 
@@ -69,7 +69,7 @@ def test_parameters_and_optimizer_state_are_cut():
 
 def test_rows_of_images_are_cut():
     """Through every kind of layer of a U-Net: seams show in no pixel."""
-    model = create_model("unet", num_classes=3, levels=3, width=4, norm="batch")
+    model = create_model("unet", num_classes=3, levels=2, width=4, norm="batch")
     batch = random_batch((2, 64, 64, 3), label_maps=True)
     task = Segmentation(3)
     plain, before = trained(make_parallel("jit", 1), model, task, batch)
@@ -86,16 +86,16 @@ def test_a_run_may_go_on_with_another_cut(tiny_config, tmp_path):
         tiny_config,
         {"num_devices": 4, "model.options.hidden": [128, 64], "checkpoint.every_steps": 10},
     )
-    fit(config, tmp_path / "plain", display=Quiet())
+    fit(config, tmp_path / "plain", callbacks=[Quiet()])
 
     def stop():
         raise RuntimeError("as if killed")
 
     first = apply_overrides(config, {"sharding.parameters": 4})
     with pytest.raises(RuntimeError, match="as if killed"):
-        fit(first, tmp_path / "cut", display=Quiet(15, stop))
+        fit(first, tmp_path / "cut", callbacks=[Quiet(14, stop)])
     display = Quiet()
-    fit(apply_overrides(config, {"sharding.parameters": 2}), tmp_path / "cut", display=display)
+    fit(apply_overrides(config, {"sharding.parameters": 2}), tmp_path / "cut", callbacks=[display])
     assert "Resuming at step 10 of 20." in display.notes
     for one, other in zip(rows(tmp_path / "plain"), rows(tmp_path / "cut"), strict=True):
         assert one["loss"] == pytest.approx(other["loss"], rel=1e-4)
@@ -112,7 +112,7 @@ def test_impossible_cuts_are_told():
         make_parallel("pmap", 8, height=2)
     parallel = make_parallel("jit", 8, height=4)
     check_divisible("batch_size", 2, parallel)
-    with pytest.raises(UserError, match="take a multiple of 2"):
+    with pytest.raises(UserError, match="use a multiple of 2"):
         check_divisible("batch_size", 3, parallel)
-    with pytest.raises(UserError, match="Images of 30 rows cannot be cut evenly"):
+    with pytest.raises(UserError, match="Images of 30 rows cannot be divided evenly"):
         check_rows(30, parallel)

@@ -8,6 +8,7 @@ import optax
 import pytest
 
 from cnnlab.models import create_model
+from cnnlab.models.network import Network
 from cnnlab.tasks import Classification
 from cnnlab.train import create_state, make_eval_step, make_train_step
 from cnnlab.train.step import NEVER, add_sums, zero_sums
@@ -24,16 +25,8 @@ def make_batch(size=8, seed=0, num_classes=3):
     }
 
 
-def make_parts(*, ema_decay=None, norm="batch", dropout_rate=0.0, learning_rate=0.1, **options):
-    model = create_model(
-        "resnet18",
-        num_classes=3,
-        stem="cifar",
-        width=4,
-        stage_sizes=(1, 1),
-        norm=norm,
-        dropout_rate=dropout_rate,
-    )
+def make_parts(*, ema_decay=None, dropout_rate=0.0, learning_rate=0.1, model=None, **options):
+    model = model or create_model("mlp", num_classes=3, hidden=(16, 8), dropout_rate=dropout_rate)
     tx = optax.sgd(learning_rate)
     state = create_state(model, tx, image_shape=SHAPE, seed=0, ema=ema_decay is not None)
     step = make_train_step(model, Classification(3), tx, ema_decay=ema_decay, **options)
@@ -41,7 +34,8 @@ def make_parts(*, ema_decay=None, norm="batch", dropout_rate=0.0, learning_rate=
 
 
 def test_batch_statistics_move_in_training_and_not_in_evaluation():
-    model, state, step = make_parts()
+    resnet = create_model("resnet18", num_classes=3, stem="cifar", width=4, stage_sizes=(1,))
+    model, state, step = make_parts(model=resnet)
     after, _ = jax.jit(step)(state, make_batch())
     before = jax.tree.leaves(state.collections["batch_stats"])
     moved = jax.tree.leaves(after.collections["batch_stats"])
@@ -74,7 +68,7 @@ def test_dropout_differs_between_steps_and_seeds():
     _, state, step = make_parts(dropout_rate=0.5, learning_rate=0.0)
     call = jax.jit(step)
     after, first = call(state, make_batch())
-    # Without learning, only dropout tells two steps apart (batch statistics are the batch's own).
+    # Without learning, only dropout tells two steps apart.
     _, second = call(after, make_batch())
     _, other_seed = call(state.replace(rng=jax.random.PRNGKey(7)), make_batch())
     assert first["loss"] != second["loss"]
@@ -83,8 +77,8 @@ def test_dropout_differs_between_steps_and_seeds():
 
 def test_accumulation_equals_the_whole_batch():
     """Without batch statistics, four parts give the gradient of the whole."""
-    _, state, whole = make_parts(norm="layer")
-    _, _, parts = make_parts(norm="layer", accumulate_steps=4)
+    _, state, whole = make_parts()
+    _, _, parts = make_parts(accumulate_steps=4)
     one, one_sums = jax.jit(whole)(state, make_batch())
     other, other_sums = jax.jit(parts)(state, make_batch())
     for name in one_sums:
@@ -95,7 +89,7 @@ def test_accumulation_equals_the_whole_batch():
 
 def test_uneven_accumulation_is_refused():
     _, state, step = make_parts(accumulate_steps=3)
-    with pytest.raises(ValueError, match="batch of 8 cannot be cut into 3"):
+    with pytest.raises(ValueError, match="batch of 8 cannot be divided into 3"):
         jax.eval_shape(step, state, make_batch())
 
 
@@ -164,9 +158,7 @@ def test_bfloat16_computes_with_float32_parameters():
 def test_auxiliary_classifiers_count_with_the_papers_weight():
     """The head's loss and 0.3 times each auxiliary one's (Szegedy et al. 2014, sec. 5)."""
 
-    class TwoHeads(nn.Module):
-        aux_weight: float = 0.3
-
+    class TwoHeads(Network):
         @nn.compact
         def __call__(self, images, *, train):
             scores = self.param("scores", nn.initializers.ones_init(), (3,))
@@ -176,11 +168,11 @@ def test_auxiliary_classifiers_count_with_the_papers_weight():
             return jnp.zeros((1, 2)) + scores[0] * 0
 
     tx = optax.sgd(0.1)
-    model = TwoHeads()
+    model = TwoHeads(backbone=None, head=None)
     state = create_state(model, tx, image_shape=(2, 2, 1), seed=0)
     assert not state.collections
     batch = {"image": jnp.zeros((1, 2, 2, 1)), "label": jnp.array([1]), "mask": jnp.ones(1)}
-    state, sums = make_train_step(model, Classification(2), tx)(state, batch)
+    state, sums = jax.jit(make_train_step(model, Classification(2), tx))(state, batch)
     expected = np.log(2) + 0.3 * (np.log(2) + np.log(4 / 3))
     np.testing.assert_allclose(sums["loss"], expected, rtol=1e-6)
     assert not state.collections

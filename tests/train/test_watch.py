@@ -6,7 +6,8 @@ import pytest
 
 from cnnlab.config import apply_overrides
 from cnnlab.train import Interrupted, Pruned, fit
-from cnnlab.train.interrupts import StopRequests
+from cnnlab.train.callbacks.pruning import Pruning
+from cnnlab.train.runtime.signals import StopRequests
 from tests.train.test_loop import Quiet, assert_same_run, terminate
 
 
@@ -14,25 +15,26 @@ def test_watch_ends_a_run_that_can_go_on(tiny_config, tmp_path):
     config = apply_overrides(tiny_config, {"evaluation.every_epochs": 0.17})  # every 7 steps
     told = []
 
-    def watch(step, numbers):
-        told.append((step, numbers["accuracy"]))
-        return step == 14
+    @Pruning
+    def watch(row):
+        told.append((row["step"], row["accuracy"]))
+        return row["step"] == 14
 
     with pytest.raises(Pruned, match="step 14") as pruned:
-        fit(config, tmp_path / "run", display=Quiet(), watch=watch)
+        fit(config, tmp_path / "run", callbacks=[Quiet(), watch])
     assert pruned.value.step == 14
     assert [step for step, _ in told] == [7, 14]
 
     # It went on from its checkpoint; what was told before is not told again.
-    fit(config, tmp_path / "run", display=Quiet(), watch=watch)
+    fit(config, tmp_path / "run", callbacks=[Quiet(), watch])
     assert [step for step, _ in told] == [7, 14, 20]
     assert all(0 <= accuracy <= 1 for _, accuracy in told)
-    fit(config, tmp_path / "whole", display=Quiet())
+    fit(config, tmp_path / "whole", callbacks=[Quiet()])
     assert_same_run(config, tmp_path / "whole", tmp_path / "run")
 
 
 def test_a_run_is_not_ended_at_its_last_step(tiny_config, tmp_path):
-    result = fit(tiny_config, tmp_path, display=Quiet(), watch=lambda step, numbers: step == 20)
+    result = fit(tiny_config, tmp_path, callbacks=[Quiet(), Pruning(lambda row: row["step"] == 20)])
     assert result["steps"] == 20
 
 
@@ -42,6 +44,6 @@ def test_outer_stop_requests_hear_of_the_signal(tiny_config, tmp_path):
             fit(
                 tiny_config,
                 tmp_path,
-                display=Quiet(5, terminate),
+                callbacks=[Quiet(4, terminate)],
             )
         assert outer.signum == signal.SIGTERM

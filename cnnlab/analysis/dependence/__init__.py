@@ -1,4 +1,4 @@
-"""Which rows of an image each number of a traced network depends on."""
+"""Which rows of an image each element of a traced network depends on."""
 
 from cnnlab.analysis.dependence.interpret import follow
 from cnnlab.analysis.dependence.reach import NOTHING

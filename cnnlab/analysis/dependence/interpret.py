@@ -1,4 +1,4 @@
-"""Follows the trace of a function from the image to its outputs, with reach in place of numbers."""
+"""Interprets the trace of a function with reach instead of numbers."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,15 +16,15 @@ _LARGEST = 2**24
 
 
 def interpret(jaxpr: Jaxpr, constants: Sequence[Any], inputs: Sequence[Value]) -> list[Value]:
-    """What is known of the outputs of a trace.
+    """Returns the reach of the outputs of a trace, or their known values.
 
-    A primitive without a rule that is given something of the image is said to see all of it, which
-    can only be too much.
+    The outputs of a primitive without a rule are taken to depend on the whole image, which can only
+    overestimate.
 
     Args:
-      jaxpr: of the function.
-      constants: arrays that the trace has closed over.
-      inputs: for each argument its reach, a known array, or None.
+      jaxpr: trace of the function.
+      constants: arrays that the trace closes over.
+      inputs: the reach of each argument, a known array, or None.
     """
     values = dict(zip(jaxpr.constvars, constants, strict=True))
     values.update(zip(jaxpr.invars, inputs, strict=True))
@@ -65,7 +65,7 @@ def _apply(eqn: Any, arguments: list[Value]) -> list[Value]:
 
 
 def _inner(eqn: Any) -> ClosedJaxpr | None:
-    """The function that an equation calls, once and with all of its arguments."""
+    """The function that an equation calls once with all of its arguments."""
     if eqn.primitive.name in ("jit", "pjit", "closed_call", "core_call", "remat", "checkpoint",
                               "custom_jvp_call", "custom_vjp_call"):  # fmt: skip
         inner = eqn.params.get("jaxpr", eqn.params.get("call_jaxpr"))
@@ -74,13 +74,13 @@ def _inner(eqn: Any) -> ClosedJaxpr | None:
 
 
 def follow(trace: ClosedJaxpr, image: int, shape: Sequence[int], axis: int) -> list[np.ndarray]:
-    """The reach of every output of a trace, along one axis of the image.
+    """Returns the reach of every output of a trace along one axis of the image.
 
     Args:
-      trace: see `jax.make_jaxpr`; the image is one of its arguments, the others are parameters.
-      image: number of that argument.
-      shape: of the image.
-      axis: of the image.
+      trace: result of `jax.make_jaxpr`; one argument is the image, the others are parameters.
+      image: index of that argument.
+      shape: shape of the image.
+      axis: axis of the image to follow.
     """
     inputs: list[Value] = [None] * len(trace.jaxpr.invars)
     inputs[image] = Reach(of_image(shape, axis))

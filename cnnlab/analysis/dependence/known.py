@@ -1,7 +1,7 @@
 """Computes the known arrays of a trace, such as matrices of interpolation and masks of windows.
 
-JAX would compile a program for each of their operations and sizes, which takes far longer than the
-operations; so those that occur in such arrays are done by NumPy.
+JAX would compile a program for each operation and size, which takes far longer than the operation;
+so NumPy computes them.
 """
 
 from collections.abc import Callable, Sequence
@@ -41,7 +41,7 @@ _OPERATIONS: dict[str, Callable[..., np.ndarray]] = {
 
 
 def compute(eqn: Any, arguments: Sequence[Any]) -> list[Any]:
-    """The outputs of an equation whose inputs are all known."""
+    """Returns the outputs of an equation whose inputs are all known."""
     name, out = eqn.primitive.name, eqn.outvars[0].aval
     # NumPy's `and` of integers and division of integers are other operations than JAX's.
     if name in _FUNCTIONS and (out.dtype.kind in "fb" or name in ("add", "mul", "sub")):

@@ -1,12 +1,12 @@
-"""Reach: which rows of the image each number of an array depends on, as an interval.
+"""Reach: which rows of the image each element of an array depends on, as an interval.
 
 One axis of the image is followed at a time. The reach of an array is int32 [3, ...], whose other
-axes are those of the array, with extent 1 along those where nothing varies:
+axes are those of the array, with size 1 along axes without variation:
 
-    the first row, minus the last row, and 0 where the whole image plays a part by a global
-    operation; `NOTHING` in each place where there is no such thing.
+    the first row, minus the last row, and 0 if a global operation adds the whole image;
+    `NOTHING` in places without such a dependence.
 
-So the reach of what is computed from several numbers is the minimum of theirs.
+So the reach of a function of several elements is the minimum of theirs.
 """
 
 import math
@@ -29,19 +29,19 @@ def of_image(shape: Sequence[int], axis: int) -> np.ndarray:
 
 
 def of_constant(rank: int) -> np.ndarray:
-    """What does not depend on the image."""
+    """Reach of an array that does not depend on the image."""
     return np.full((3, *[1] * rank), NOTHING)
 
 
 def of_whole_image(rank: int) -> np.ndarray:
-    """What a global operation has made."""
+    """Reach of the result of a global operation."""
     return np.array([NOTHING, NOTHING, 0], np.int32).reshape(3, *[1] * rank)
 
 
 def union(*reaches: np.ndarray) -> np.ndarray:
-    """Of numbers that are computed from several; a scalar goes with any shape.
+    """Reach of an elementwise function of several arrays; scalars broadcast.
 
-    Where that would be too large, every number is given the reach of all of them together.
+    If that would be too large, every element gets the joint reach of all.
     """
     rank = max(reach.ndim for reach in reaches)
     total = of_constant(rank - 1)
@@ -55,14 +55,14 @@ def union(*reaches: np.ndarray) -> np.ndarray:
 
 
 def written_out(reach: np.ndarray, axis: int, size: int) -> np.ndarray:
-    """The same with all positions along one axis of the array."""
+    """Expands all positions along one axis of the array."""
     shape = list(reach.shape)
     shape[axis + 1] = size
     return np.broadcast_to(reach, shape)
 
 
 def compact(reach: np.ndarray) -> np.ndarray:
-    """The same with extent 1 along all axes along which nothing varies."""
+    """Reduces axes without variation to size 1."""
     for axis in range(1, reach.ndim):
         if reach.shape[axis] > 1:
             first = reach.take([0], axis)
@@ -71,9 +71,9 @@ def compact(reach: np.ndarray) -> np.ndarray:
 
 
 def reshaped(reach: np.ndarray, old: Sequence[int], new: Sequence[int]) -> np.ndarray:
-    """Of an array of shape `old` that takes the shape `new`.
+    """Reach after reshaping an array from shape `old` to `new`.
 
-    Only axes that are split or merged, and along which something varies, are written out.
+    Only axes that are split or merged and along which the reach varies are expanded.
     """
     before, after = [], []
     for sources, targets in _groups(old, new):
@@ -84,7 +84,7 @@ def reshaped(reach: np.ndarray, old: Sequence[int], new: Sequence[int]) -> np.nd
 
 
 def _groups(old: Sequence[int], new: Sequence[int]) -> list[tuple[list[int], list[int]]]:
-    """Runs of axes, from the left, that hold equally many numbers before and after."""
+    """Groups of axes, from the left, with equal numbers of elements before and after."""
     groups, i, j = [], 0, 0
     while i < len(old) or j < len(new):
         sources, targets, left, right = [], [], 1, 1
@@ -102,10 +102,10 @@ def _groups(old: Sequence[int], new: Sequence[int]) -> list[tuple[list[int], lis
 
 
 def padded(reach: np.ndarray, axis: int, size: int, low: int, high: int, inner: int) -> np.ndarray:
-    """Of an array with constants before, after and between its positions; negative ones cut.
+    """Reach after padding with constants before, after and between positions; negative pads cut.
 
-    Along an axis where nothing varies, the constants are taken to be like the rest: that is more
-    than they depend on, but nothing has to be written out.
+    Along an axis without variation, the constants get the reach of the rest, which overestimates
+    but avoids expanding the axis.
     """
     if reach.shape[axis + 1] == 1:
         return reach
@@ -128,7 +128,7 @@ def windowed(
     base_dilation: int = 1,
     dilation: int = 1,
 ) -> np.ndarray:
-    """Of a convolution or pooling along one axis."""
+    """Reach after a convolution or pooling along one axis."""
     if reach.shape[axis + 1] == 1:
         return reach
     reach = np.moveaxis(padded(reach, axis, size, *padding, base_dilation - 1), axis + 1, -1)
@@ -139,7 +139,7 @@ def windowed(
 
 
 def summed(reach: np.ndarray, axes: Sequence[int]) -> np.ndarray:
-    """Of sums over some axes of the array, which keep extent 1; see `_mark_global`."""
+    """Reach after sums over some axes, which keep size 1; global sums are marked."""
     axes = tuple(a + 1 for a in axes)
     total = reach.min(axis=axes, keepdims=True)
     ends = np.where(reach[:2] == NOTHING, -NOTHING, reach[:2]).max(axis=axes, keepdims=True)
@@ -147,7 +147,7 @@ def summed(reach: np.ndarray, axes: Sequence[int]) -> np.ndarray:
 
 
 def multiplied(reach: np.ndarray, axis: int, size: int, matrix: np.ndarray) -> np.ndarray:
-    """Of the product, over one axis, with a matrix [size, new] that is known: its zeros count.
+    """Reach after the product over one axis with a known matrix [size, new], whose zeros matter.
 
     Resizing and adaptive pooling are such products.
 
@@ -164,10 +164,10 @@ def multiplied(reach: np.ndarray, axis: int, size: int, matrix: np.ndarray) -> n
 
 
 def _mark_global(result: np.ndarray, terms: np.ndarray, several: np.ndarray) -> np.ndarray:
-    """Tells global operations from local ones.
+    """Marks the results of global operations.
 
-    Where a sum of several different terms takes in all rows that the array has to offer, its
-    result keeps no interval: it is said to see the whole image.
+    If a sum of several different terms covers all rows of the array, its result has no interval but
+    depends on the whole image.
     """
     everything = terms[:2].reshape(2, -1).min(axis=1).reshape(2, *[1] * (terms.ndim - 1))
     is_global = several & (result[:2] == everything).all(axis=0) & (everything < NOTHING).all()

@@ -1,7 +1,7 @@
-"""How each primitive of JAX passes reach on: one rule for each that networks are made of.
+"""How JAX's primitives propagate reach: one rule for each primitive that networks use.
 
-A rule is given the equation and, for each input, its reach, a known array, or None for a number
-that is unknown but does not depend on the image, such as a parameter.
+A rule gets the equation and for each input its reach, a known array, or None for unknown values
+that do not depend on the image, such as parameters.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,10 +16,10 @@ from cnnlab.analysis.dependence import reach as r
 
 
 class Reach:
-    """Marks an array as a reach, to tell it from a known array of the trace.
+    """Marks an array as a reach, as opposed to a known array of the trace.
 
     Attributes:
-      array: see `cnnlab.analysis.dependence.reach`.
+      array: int32 [3, ...], as in `cnnlab.analysis.dependence.reach`.
     """
 
     def __init__(self, array: np.ndarray):
@@ -174,7 +174,7 @@ def _dot_general(eqn: Any, inputs: Sequence[Value]) -> np.ndarray:
 
 
 def _gather(eqn: Any, inputs: Sequence[Value]) -> np.ndarray | None:
-    """Where indices are known: the same gather of the reach, along the axes that are indexed."""
+    """Gathers the reach along the indexed axes if the indices are known."""
     operand, indices = inputs
     if not isinstance(operand, Reach) or indices is None or isinstance(indices, Reach):
         return None

@@ -1,6 +1,6 @@
-"""The layers' definitions in plain form: loops over NumPy arrays, one pixel at a time.
+"""Layers by their definitions: loops over NumPy arrays, one pixel at a time.
 
-They are slow and meant to be read; the layers of `cnnlab.nn` are tested against them. Images are
+They are slow and written to be read; the layers of `cnnlab.nn` are tested against them. Images are
 [height, width] or [height, width, channels], without a batch.
 """
 

@@ -12,7 +12,7 @@ Pair = int | tuple[int, int]
 
 
 def pair(value: Pair) -> tuple[int, int]:
-    """The value for rows and the one for columns."""
+    """Returns the values for rows and columns."""
     return (value, value) if isinstance(value, int) else value
 
 
@@ -22,7 +22,7 @@ def pad(x: np.ndarray, padding: Pair, mode: str = "zero") -> np.ndarray:
     Args:
       x: [height, width].
       padding: pixels above and below, and left and right; or one number for both.
-      mode: where the new pixels come from, see `source`.
+      mode: `zero`, `edge` or `reflect`, as in `source`.
 
     Returns:
       [height + 2 * rows of padding, width + 2 * columns of padding].
@@ -39,10 +39,10 @@ def pad(x: np.ndarray, padding: Pair, mode: str = "zero") -> np.ndarray:
 
 
 def source(i: int, size: int, mode: str) -> int | None:
-    """Which pixel of an axis stands at position `i`, which may lie outside; None stands for zero.
+    """Returns which pixel of an axis is at position `i`, also outside; None means zero.
 
-    `zero` has none outside. `edge` takes the nearest pixel: 0 0 | 0 1 2 | 2 2. `reflect` mirrors at
-    the outermost pixel, which is not repeated: 2 1 | 0 1 2 | 1 0.
+    `zero` has None outside. `edge` repeats the nearest pixel: 0 0 | 0 1 2 | 2 2. `reflect` mirrors
+    at the outermost pixel without repeating it: 2 1 | 0 1 2 | 1 0.
 
     Raises:
       UserError: an unknown mode, or more pixels to reflect than there are.
@@ -66,14 +66,14 @@ def cross_correlate(
 
     y[i, j] = sum over u, v of x[i * stride + u, j * stride + v] * kernel[u, v]
 
-    (A convolution in the mathematical sense flips the kernel first; learned kernels do not care.)
+    (A mathematical convolution flips the kernel first, which makes no difference for learned ones.)
 
     Args:
       x: [height, width].
       kernel: [kernel height, kernel width].
-      stride: distance of windows, of rows and columns.
-      padding: pixels on each side, see `pad`.
-      mode: of the padding.
+      stride: distance between windows along rows and columns.
+      padding: pixels on each side, as in `pad`.
+      mode: mode of the padding, as in `pad`.
 
     Returns:
       An array with `output_size` rows and columns.
@@ -100,15 +100,15 @@ def cross_correlate_channels(
     padding: Pair = 0,
     mode: str = "zero",
 ) -> np.ndarray:
-    """Each output channel adds up the correlations of all input channels, each with a kernel.
+    """Cross-correlation with channels: each output sums the correlations of all inputs.
 
     Args:
       x: [height, width, inputs].
       kernel: [kernel height, kernel width, inputs, outputs].
       bias: [outputs], added at every position.
-      stride: see `cross_correlate`, as are
-      padding: and
-      mode: of the padding.
+      stride: distance between windows along rows and columns.
+      padding: pixels on each side, as in `pad`.
+      mode: mode of the padding, as in `pad`.
 
     Returns:
       [rows, columns, outputs].
@@ -137,20 +137,20 @@ def cross_correlate_gradients(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Gradients of sum(cotangent * cross_correlate_channels(x, kernel)), by the product rule.
 
-    Each product x * kernel of the definition gives x to the kernel's gradient and the kernel to
-    x's, weighted with the cotangent of the output that it is part of. What a padded pixel receives
-    goes to the pixel that it is a copy of.
+    Each product x * kernel of the definition adds x to the kernel's gradient and the kernel to x's,
+    weighted with the cotangent of its output. The gradient of a padded pixel is added to the pixel
+    that it copies.
 
     Args:
       x: [height, width, inputs].
       kernel: [kernel height, kernel width, inputs, outputs].
       cotangent: [rows, columns, outputs], the gradient with respect to the output.
-      stride: see `cross_correlate`, as are
-      padding: and
-      mode: of the padding.
+      stride: distance between windows along rows and columns.
+      padding: pixels on each side, as in `pad`.
+      mode: mode of the padding, as in `pad`.
 
     Returns:
-      Gradients with respect to `x` and `kernel`, of their shapes.
+      Gradients with respect to `x` and `kernel`, with their shapes.
     """
     (step_i, step_j), (pad_i, pad_j) = pair(stride), pair(padding)
     height, width, inputs = x.shape

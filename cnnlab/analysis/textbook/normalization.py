@@ -1,7 +1,7 @@
 """Batch, layer and group normalization, from their formulas.
 
-All of them are scale * (x - mean) / sqrt(variance + epsilon) + shift; they differ in what the mean
-and the variance are taken over.
+All of them are scale * (x - mean) / sqrt(variance + epsilon) + shift; they differ in the axes over
+which mean and variance are computed.
 """
 
 import math
@@ -14,18 +14,18 @@ def batch_norm(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Batch normalization in training (Ioffe & Szegedy 2015, arXiv:1502.03167, algorithm 1).
 
-    Each feature has the statistics of the batch; each channel of a convolution those of the batch
-    and all positions, so that it is treated alike wherever it stands.
+    Statistics are per feature over the batch; for convolutions, per channel over the batch and all
+    positions.
 
     Args:
       x: [batch, features] of a dense layer, or [batch, height, width, channels].
       scale: [features] or [channels], gamma in the paper.
-      shift: likewise, beta.
+      shift: [features] or [channels], beta in the paper.
       epsilon: added to the variance.
 
     Returns:
-      The normalized `x`, and the mean and (biased) variance [channels] of the batch, of which
-      running ones are kept.
+      The normalized `x`, and the batch's mean and (biased) variance [channels], from which running
+      statistics are updated.
     """
     y, means, variances = np.zeros_like(x), np.zeros(x.shape[-1]), np.zeros(x.shape[-1])
     for c in range(x.shape[-1]):
@@ -38,9 +38,9 @@ def batch_norm(
 
 
 def moving_average(old: np.ndarray, new: np.ndarray, momentum: float = 0.9) -> np.ndarray:
-    """Running statistics after a batch; `momentum` is the share of the old ones that stays.
+    """Running statistics after a batch; `momentum` is the weight of the old ones.
 
-    (PyTorch's momentum is the share of the new ones, and it keeps the unbiased variance.)
+    (PyTorch's momentum is the weight of the new ones, and it uses the unbiased variance.)
     """
     return momentum * old + (1.0 - momentum) * new
 
@@ -53,14 +53,14 @@ def batch_norm_inference(
     shift: np.ndarray,
     epsilon: float = 1e-5,
 ) -> np.ndarray:
-    """Batch normalization in inference: with running statistics, whatever else is in the batch.
+    """Batch normalization in inference, with running statistics, independent of the batch.
 
     Args:
       x: [batch, features] or [batch, height, width, channels].
-      mean: [channels], as is
-      variance: of the training batches.
-      scale: [channels], as is
-      shift: both learned.
+      mean: [channels], running mean of the training batches.
+      variance: [channels], running variance of the training batches.
+      scale: [channels], learned.
+      shift: [channels], learned.
       epsilon: added to the variance.
     """
     y = np.zeros_like(x)
@@ -74,8 +74,8 @@ def layer_norm(
 ) -> np.ndarray:
     """Layer normalization (Ba et al. 2016, arXiv:1607.06450): the features of each example.
 
-    Of feature maps the channels at each position, as in ConvNeXt. No other example plays a part, so
-    that batches of one, training and inference are all the same to it.
+    For feature maps, over the channels at each position, as in ConvNeXt. It does not depend on
+    other examples, so batch size, training and inference make no difference.
 
     Args:
       x: [batch, features] or [batch, height, width, channels].
@@ -101,7 +101,7 @@ def group_norm(
       x: [batch, height, width, channels]; a mean is over all positions and a group's channels.
       scale: [channels].
       shift: [channels].
-      groups: how many groups of equal width.
+      groups: number of groups of equal width.
       epsilon: added to the variance.
     """
     y, width = np.zeros_like(x), x.shape[-1] // groups

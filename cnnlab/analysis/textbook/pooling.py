@@ -10,17 +10,17 @@ from cnnlab.errors import UserError
 def pool(
     x: np.ndarray, window: Pair, *, kind: str = "max", stride: Pair = 1, padding: Pair = 0
 ) -> np.ndarray:
-    """The largest value, or the mean, of each window of an image.
+    """Maximum or mean of each window of an image.
 
-    Padded pixels are never the largest. In the mean they count as zeros, as they do in flax and,
-    unless told otherwise, in PyTorch.
+    Padded pixels are never the maximum. In the mean they count as zeros, as in flax and, by
+    default, in PyTorch.
 
     Args:
       x: [height, width]; channels are pooled one by one.
-      window: its height and width.
+      window: height and width of the window.
       kind: `max` or `avg`.
-      stride: distance of windows, of rows and columns.
-      padding: pixels on each side, at most half a window, so that no window sees only padding.
+      stride: distance between windows along rows and columns.
+      padding: pixels on each side, at most half a window, so that no window has only padding.
 
     Returns:
       An array with `output_size` rows and columns.

@@ -1,4 +1,4 @@
-"""Transposed convolution: every pixel lays its kernel down, scaled, and they add up.
+"""Transposed convolution: every pixel adds its scaled kernel to the output.
 
 d2l.ai, sec. 14.10; Dumoulin & Visin 2016, arXiv:1603.07285, chapter 4.
 """
@@ -22,9 +22,9 @@ def transposed_convolve(
     Args:
       x: [height, width].
       kernel: [kernel height, kernel width].
-      stride: distance at which neighbouring pixels lay their kernels down, of rows and columns.
-      padding: rows and columns that are cut off the output, on each side.
-      output_padding: how many of those the last side keeps.
+      stride: distance between the kernels of neighbouring pixels along rows and columns.
+      padding: rows and columns that are cut off on each side of the output.
+      output_padding: number of those that are kept on the last side.
 
     Returns:
       An array with `transposed_output_size` rows and columns.
@@ -53,14 +53,14 @@ def transposed_convolve_channels(
     padding: Pair = 0,
     output_padding: Pair = 0,
 ) -> np.ndarray:
-    """Each output channel adds up what all input channels lay down, each with a kernel.
+    """Transposed convolution with channels: each output sums the contributions of all inputs.
 
     Args:
       x: [height, width, inputs].
       kernel: [kernel height, kernel width, inputs, outputs].
-      stride: see `transposed_convolve`, as are
-      padding: and
-      output_padding: of rows and columns.
+      stride: distance between the kernels of neighbouring pixels along rows and columns.
+      padding: rows and columns that are cut off on each side of the output.
+      output_padding: number of those that are kept on the last side.
 
     Returns:
       [rows, columns, outputs].
@@ -77,14 +77,14 @@ def transposed_convolve_channels(
 def convolution_matrix(
     kernel: np.ndarray, shape: tuple[int, int], *, stride: Pair = 1, padding: Pair = 0
 ) -> np.ndarray:
-    """The matrix W of a cross-correlation: its output, as a vector, is W @ x, x too as a vector.
+    """Matrix W of a cross-correlation: the flattened output is W @ x for the flattened image x.
 
     The transposed convolution with the same kernel, stride and padding is W.T @ y.
 
     Args:
       kernel: [kernel height, kernel width].
       shape: height and width of the image.
-      stride: of rows and columns.
+      stride: distance between windows along rows and columns.
       padding: zeros on each side.
 
     Returns:

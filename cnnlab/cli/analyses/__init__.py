@@ -1,16 +1,16 @@
-"""The kinds of `launch.py analyze`: what each computes of a run, draws, and tells."""
+"""The kinds of `launch.py analyze`: each computes arrays and numbers of a run and draws them."""
 
 from collections.abc import Callable
 from functools import partial
 
 from cnnlab.cli.analyses.attributions import grad_cam, integrated_gradients, occlusion
 from cnnlab.cli.analyses.examples import confusion, mistakes, pca, tsne
+from cnnlab.cli.analyses.fields import receptive_field
 from cnnlab.cli.analyses.layers import feature_maps, filters, statistics
-from cnnlab.cli.analyses.receptive_field import receptive_field
-from cnnlab.cli.analyses.request import Outcome, Request
+from cnnlab.cli.analyses.request import AnalysisResult, Request
 from cnnlab.cli.analyses.trust import calibration, robustness, shift_consistency
 
-KINDS: dict[str, Callable[[Request], Outcome]] = {
+KINDS: dict[str, Callable[[Request], AnalysisResult]] = {
     "filters": filters,
     "feature_maps": feature_maps,
     "statistics": statistics,

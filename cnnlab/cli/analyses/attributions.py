@@ -1,44 +1,51 @@
-"""Explains single images: where the class is seen, and which pixels it needs."""
+"""Explanations of single images: which regions and pixels support a class."""
 
 from functools import partial
 
 import jax
 import numpy as np
 
-import cnnlab.analysis.grad_cam as cam
-import cnnlab.analysis.integrated_gradients as integrated
-import cnnlab.analysis.occlusion as covering
-from cnnlab.cli.analyses.request import Outcome, Request, normalised
+import cnnlab.analysis.attribution.grad_cam as cam
+import cnnlab.analysis.attribution.integrated_gradients as integrated
+import cnnlab.analysis.attribution.occlusion as covering
+from cnnlab.cli.analyses.request import AnalysisResult, Request, normalised
 from cnnlab.errors import UserError, did_you_mean
-from cnnlab.report.heat_maps import plot_attributions, plot_heat_maps
-from cnnlab.report.overlays import background_class
+from cnnlab.report.figures.heat_maps import plot_attributions, plot_heat_maps
+from cnnlab.report.figures.overlays import background_class
+
+# Maps of a class with a smaller probability, and falls of it by less, have no full colour.
+_FAINT = 0.1
 
 
-def grad_cam(request: Request, *, plus_plus: bool = False) -> Outcome:
-    """Where the class is seen, by the gradients of a layer's channels."""
+def grad_cam(request: Request, *, plus_plus: bool = False) -> AnalysisResult:
+    """Grad-CAM: regions of a layer's maps that support the class."""
     run, images = request.network, request.images(8)
     targets, pixels, captions = find_targets(request, images)
-    explain = partial(cam.grad_cam, run.setup.model, layer=request.layer, plus_plus=plus_plus)
+    explain = partial(cam.grad_cam, run.experiment.model, layer=request.layer, plus_plus=plus_plus)
     maps = jax.jit(explain)(run.variables, normalised(run, images), targets, pixels=pixels)
     heats = np.asarray(cam.upsample(maps, images.shape[1:3]))
-    return _heat_outcome(request, images, heats, captions, {"maps": np.asarray(maps)})
+    heats = heats * _trust(request, images, targets)
+    return _heat_outcome(
+        request, images, heats, captions, {"maps": np.asarray(maps)},
+        label="share of the map's largest value",
+    )  # fmt: skip
 
 
-def integrated_gradients(request: Request) -> Outcome:
-    """What each pixel adds to the class, on the way from a black image."""
+def integrated_gradients(request: Request) -> AnalysisResult:
+    """Contribution of each pixel to the class, integrated from a black image."""
     run, images = request.network, request.images(8)
     targets, pixels, captions = find_targets(request, images)
     black = normalised(run, np.zeros_like(images[:1]))
     values = integrated.integrated_gradients(
-        run.setup.model, run.variables, normalised(run, images), targets, black, pixels=pixels
+        run.experiment.model, run.variables, normalised(run, images), targets, black, pixels=pixels
     )
     picture = plot_attributions(images, values.sum(axis=-1), captions, title=request.title)
     arrays = {"images": images, "attributions": values, "targets": targets}
-    return Outcome(picture, arrays, {"images": captions})
+    return AnalysisResult(picture, arrays, {"images": captions})
 
 
-def occlusion(request: Request) -> Outcome:
-    """How much the probability of the class falls where a square is covered."""
+def occlusion(request: Request) -> AnalysisResult:
+    """Decrease of the class's probability when a square is covered."""
     run, images = request.run, request.images(8)
     targets, pixels, captions = find_targets(request, images)
     patch = max(min(images.shape[1:3]) // 5, 1)
@@ -53,21 +60,25 @@ def occlusion(request: Request) -> Outcome:
             return own
         return (own * pixels).sum(axis=(1, 2)) / np.maximum(pixels.sum(axis=(1, 2)), 1)
 
-    gray = (255 * np.array(run.info.mean)).round().astype(np.uint8)
+    low, high = run.info.value_range
+    gray = low + (high - low) * np.array(run.info.mean)
+    gray = (gray if run.info.dtype == "float32" else gray.round()).astype(run.info.dtype)
     drops = covering.occlusion(score, images, patch=patch, stride=stride, fill=gray)
     means = covering.pixel_means(drops, images.shape[1:3], patch=patch, stride=stride)
-    peaks = means.max(axis=(1, 2), keepdims=True)
-    heats = np.maximum(means, 0) / np.where(peaks > 0, peaks, 1)
-    return _heat_outcome(request, images, heats, captions, {"drops": drops})
+    heats = np.maximum(means, 0)
+    return _heat_outcome(
+        request, images, heats, captions, {"drops": drops},
+        limit=max(float(heats.max()), _FAINT), label="fall of the probability when covered",
+    )  # fmt: skip
 
 
 def find_targets(
     request: Request, images: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray | None, list[str]]:
-    """The class to explain of each image, of segmentation its pixels, and a caption.
+    """The class to explain in each image, its pixels for segmentation, and a caption.
 
-    Of segmentation that is the class with the most predicted pixels beside the background; its
-    pixels are those that are predicted to be of it.
+    For segmentation, the class with the most predicted pixels other than the background, and
+    those pixels.
     """
     names, probabilities = request.run.info.class_names, request.run.probabilities(images)
     if request.target is not None and request.target not in names:
@@ -75,7 +86,7 @@ def find_targets(
             f"--target: there is no class '{request.target}'.{did_you_mean(request.target, names)}"
         )
     chosen = None if request.target is None else names.index(request.target)
-    if request.run.config.task == "classification":
+    if request.run.config.task != "segmentation":
         found = probabilities.argmax(-1)
         targets = found if chosen is None else np.full_like(found, chosen)
         shares = probabilities[np.arange(len(images)), targets]
@@ -98,13 +109,29 @@ def find_targets(
     return targets.astype(np.int32), inside, captions
 
 
+def _trust(request: Request, images: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """A factor for each map, [batch, 1, 1]: below 1 for classes that are as good as ruled out.
+
+    Without it, the map of a class of probability 0 would be as bright as that of the answer.
+    """
+    if request.run.config.task == "segmentation":
+        return np.ones((len(images), 1, 1))
+    own = request.run.probabilities(images)[np.arange(len(images)), targets]
+    return np.minimum(own / _FAINT, 1.0)[:, None, None]
+
+
 def _heat_outcome(
     request: Request,
     images: np.ndarray,
     heats: np.ndarray,
     captions: list[str],
     arrays: dict[str, np.ndarray],
-) -> Outcome:
+    *,
+    limit: float = 1.0,
+    label: str,
+) -> AnalysisResult:
 
-    picture = plot_heat_maps(images, heats, captions, title=request.title)
-    return Outcome(picture, {"images": images, "heats": heats, **arrays}, {"images": captions})
+    picture = plot_heat_maps(images, heats, captions, limit=limit, label=label, title=request.title)
+    return AnalysisResult(
+        picture, {"images": images, "heats": heats, **arrays}, {"images": captions}
+    )

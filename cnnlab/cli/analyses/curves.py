@@ -1,28 +1,29 @@
-"""Curves of several runs, brought together by what their configs have in common."""
+"""Training curves of several runs, grouped by configuration."""
 
 from cnnlab.analysis.curves import Spread, curve, group_by_seed, group_labels, spread
 from cnnlab.errors import UserError
-from cnnlab.train.records import read_rows
-from cnnlab.train.workdir import Workdir
+from cnnlab.tasks.build import metric_of
+from cnnlab.train.callbacks.json_lines import read_rows
+from cnnlab.train.runtime.workdir import Workdir
 
-_NUMBERS = ("loss", "accuracy", "miou")
+_NUMBERS = ("loss", "accuracy", "miou")  # beside the metrics that pick the best checkpoints
 
 
 def collect_curves(folders: list[str]) -> dict[str, dict[str, Spread]]:
-    """For each number of training and of the periodic evaluation, the spread of each group of runs.
+    """Collects, for each metric of training and validation, the spread of each group of runs.
 
     Args:
-      folders: of runs, finished or not.
+      folders: folders of runs, finished or not.
 
     Raises:
-      UserError: a folder without a run, or runs of which none has a curve.
+      UserError: a folder has no run, or no run has a curve.
     """
     configs = [Workdir(folder).config() for folder in folders]
     rows = [read_rows(Workdir(folder).metrics) for folder in folders]
     groups = group_by_seed(configs)
     labels = group_labels(configs, groups)
     panels: dict[str, dict[str, Spread]] = {}
-    for number in _NUMBERS:
+    for number in dict.fromkeys([*_NUMBERS, *map(metric_of, configs)]):
         for split in ("train", "validation", "test"):
             found = {}
             for label, group in zip(labels, groups, strict=True):

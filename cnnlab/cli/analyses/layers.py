@@ -1,4 +1,4 @@
-"""Looks into a network's layers: filters, feature maps, statistics."""
+"""Analyses of a network's layers: filters, feature maps, statistics."""
 
 from functools import partial
 
@@ -8,37 +8,38 @@ import numpy as np
 import cnnlab.analysis.feature_maps as maps_of
 from cnnlab.analysis.filters import first_filters
 from cnnlab.analysis.statistics import layer_statistics
-from cnnlab.cli.analyses.request import Outcome, Request, normalised
+from cnnlab.cli.analyses.request import AnalysisResult, Request, normalised
 from cnnlab.errors import UserError
-from cnnlab.report.feature_maps import plot_feature_maps
-from cnnlab.report.filters import plot_filters
-from cnnlab.report.layer_statistics import plot_layer_statistics
+from cnnlab.report.figures.feature_maps import plot_feature_maps, plot_filters
+from cnnlab.report.figures.layer_statistics import plot_layer_statistics
 
 
-def filters(request: Request) -> Outcome:
+def filters(request: Request) -> AnalysisResult:
     """The kernels of the first layer."""
     run = request.network
-    found = first_filters(run.setup.model, run.variables, run.info.image_shape)
+    found = first_filters(run.experiment.model, run.variables, run.info.image_shape)
     picture = plot_filters(found, title=f"{request.title}, {found.layer}")
     numbers = {"layer": found.layer, "filters": len(found.kernels)}
-    return Outcome(picture, {"kernels": found.kernels}, numbers)
+    return AnalysisResult(picture, {"kernels": found.kernels}, numbers)
 
 
-def feature_maps(request: Request) -> Outcome:
-    """The maps of the backbone, or of --layer, for one image."""
+def feature_maps(request: Request) -> AnalysisResult:
+    """The feature maps of the backbone, or of --layer, for one image."""
     if len(request.paths) > 1:
         raise UserError(f"feature_maps shows one image, and {len(request.paths)} are given.")
     run, images = request.network, request.images(1)[:1]
-    compute = jax.jit(partial(maps_of.feature_maps, run.setup.model, layer=request.layer))
+    compute = jax.jit(partial(maps_of.feature_maps, run.experiment.model, layer=request.layer))
     found = jax.device_get(compute(run.variables, normalised(run, images)))
     # JAX has sorted the maps by name; the finest comes first.
     found = dict(sorted(found.items(), key=lambda item: -item[1].shape[1]))
     maps = {name: values[0] for name, values in found.items()}
     picture = plot_feature_maps(images[0], maps, title=request.title)
-    return Outcome(picture, maps, {"maps": {name: list(x.shape) for name, x in maps.items()}})
+    return AnalysisResult(
+        picture, maps, {"maps": {name: list(x.shape) for name, x in maps.items()}}
+    )
 
 
-def statistics(request: Request) -> Outcome:
+def statistics(request: Request) -> AnalysisResult:
     """Activations and gradients of each layer, over a batch."""
     run, source = request.network, request.source(64)
     examples = [source[number] for number in range(len(source))]
@@ -47,8 +48,8 @@ def statistics(request: Request) -> Outcome:
         "label": np.stack([example["label"] for example in examples]),
         "mask": np.ones(len(examples), np.float32),
     }
-    normalised = run.setup.normalize()(batch)
-    found = layer_statistics(run.setup.model, run.variables, normalised, run.task.loss)
+    normalised = run.experiment.normalize()(batch)
+    found = layer_statistics(run.experiment.model, run.variables, normalised, run.task.loss)
     picture = plot_layer_statistics(found, title=f"{request.title} of layers, {len(source)} images")
     arrays = found._asdict() | {"names": np.array(found.names)}
     most_off = int(found.off.argmax())
@@ -57,4 +58,4 @@ def statistics(request: Request) -> Outcome:
         "most_off": {found.names[most_off]: round(float(found.off[most_off]), 4)},
         "gradient_first_to_last": float(found.gradient[0] / max(found.gradient[-1], 1e-30)),
     }
-    return Outcome(picture, arrays, numbers)
+    return AnalysisResult(picture, arrays, numbers)

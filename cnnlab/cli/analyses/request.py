@@ -1,18 +1,20 @@
-"""What `launch.py analyze` is asked for, and what an analysis gives."""
+"""Request and result of an analysis."""
 
 import dataclasses
+import functools
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from matplotlib.figure import Figure
 
-from cnnlab.analysis.predictions import spread_over
-from cnnlab.data import Source
-from cnnlab.data.image import read_image
+from cnnlab.analysis.evaluation.predictions import spread_numbers, spread_over
+from cnnlab.data import Dataset, Source
+from cnnlab.data.geometry.image_source import read_for
 from cnnlab.errors import UserError, did_you_mean
-from cnnlab.train.restore import Run, TrainedRun
-from cnnlab.train.setup import load_data
+from cnnlab.inference.run import Run, TrainedRun, run_data
+from cnnlab.visible import visible
 
 _WORDS = {
     "grad_cam": "Grad-CAM",
@@ -24,17 +26,17 @@ _WORDS = {
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """What a user asks for.
+    """The request of a user.
 
     Attributes:
-      kind: of analysis.
-      run: with its weights.
-      paths: of image files; none takes images of the split.
-      split: of the run's data.
-      examples: how many of it; None takes what suits the kind.
-      layer: by name, where the kind looks at one.
-      target: name of the class to explain; None takes the predicted one.
-      max_shift: in pixels.
+      kind: kind of analysis.
+      run: the run with its weights.
+      paths: paths of image files; if empty, images of the split are used.
+      split: split of the run's data.
+      examples: number of examples of the split; None uses the kind's default.
+      layer: name of the layer to analyse, for kinds that analyse one.
+      target: name of the class to explain; None uses the predicted one.
+      max_shift: largest shift in pixels.
     """
 
     kind: str
@@ -50,27 +52,47 @@ class Request:
     def title(self) -> str:
         config = self.run.config
         kind = _WORDS.get(self.kind, self.kind.replace("_", " "))
-        return f"{config.model.name} on {config.data.name}: {kind}"
+        return visible(f"{config.model.name} on {config.data.name}: {kind}")
 
     @property
     def network(self) -> TrainedRun:
-        """The run; raises a `UserError` where it is that of a baseline, which has no layers."""
+        """The run; raises a `UserError` for a baseline, which has no layers."""
         if not isinstance(self.run, TrainedRun):
             raise UserError(
-                f"'{self.run.config.model.name}' is a classical baseline, and {self.kind} looks "
-                "into a network."
+                f"'{self.run.config.model.name}' is a classical baseline, but {self.kind} needs "
+                "a network."
             )
         return self.run
 
+    @functools.cached_property
+    def data(self) -> Dataset:
+        """The data of the run."""
+        return run_data(self.run)
+
     def source(self, default: int | None = None, *, split: str | None = None) -> Source:
-        """Examples of a split, spread over it."""
-        splits, split = load_data(self.run.config).splits, split or self.split
+        """Returns examples that are spread evenly over a split."""
+        splits, split = self.data.splits, split or self.split
         if split not in splits:
             name = self.run.config.data.name
             raise UserError(
                 f"--split='{split}': {name} has no such split.{did_you_mean(split, splits)}"
             )
         return spread_over(splits[split], self.examples or default)
+
+    def names(self, numbers: Iterable[int]) -> list[str]:
+        """Paths of examples of `source()`, below the data's folder; of other data their numbers."""
+        chosen = spread_numbers(len(self.data.splits[self.split]), self.examples)
+        places = [int(chosen[number]) for number in numbers]
+        paths = (self.data.paths or {}).get(self.split)
+        return [paths[place] if paths else str(place) for place in places]
+
+    def not_multilabel(self) -> None:
+        """Raises a `UserError` for a run of multilabel."""
+        if self.run.config.task == "multilabel":
+            raise UserError(
+                f"{self.kind} needs one class for each image, and this is a multilabel run: use "
+                "eval, which prints precision, recall and F1 of each class."
+            )
 
     def only_classification(self) -> None:
         """Raises a `UserError` for a run of segmentation."""
@@ -81,21 +103,22 @@ class Request:
             )
 
     def images(self, default: int) -> np.ndarray:
-        """uint8 [batch, height, width, channels]: the files, or else examples of the split."""
+        """Returns pixels [batch, height, width, channels] of the files, or of the split."""
         if self.paths:
-            shape = self.run.info.image_shape
-            return np.stack([read_image(path, shape) for path in self.paths])
+            info = self.run.info
+            images = [read_for(info, path) for path in self.paths]
+            return np.stack(images)
         source = self.source(default)
         return np.stack([source[number]["image"] for number in range(len(source))])
 
 
-class Outcome(NamedTuple):
-    """What an analysis gives.
+class AnalysisResult(NamedTuple):
+    """The result of an analysis.
 
     Attributes:
       picture: a figure, or pixels uint8 [height, width, 3].
-      arrays: what it was drawn from, by name.
-      numbers: to be told, as JSON values.
+      arrays: the arrays that it shows, by name.
+      numbers: further results to print, as JSON values.
     """
 
     picture: Figure | np.ndarray
@@ -104,4 +127,4 @@ class Outcome(NamedTuple):
 
 
 def normalised(run: TrainedRun, images: np.ndarray) -> jax.Array:
-    return run.setup.normalize()({"image": images})["image"]
+    return run.experiment.normalize()({"image": images})["image"]

@@ -7,7 +7,7 @@ import optax
 from matplotlib.figure import Figure
 from scipy import ndimage
 
-from cnnlab.course.training import accuracy, digits, fit, mean_and_spread, predictor
+from cnnlab.course.training import accuracy, digits, mean_and_spread, predictor, train_network
 from cnnlab.data.augment import AugmentConfig
 from cnnlab.models import create_model
 from cnnlab.report.style import BLUE, RED, figure_style
@@ -30,7 +30,7 @@ def measure(steps: int = 800, seeds: tuple[int, ...] = _SEEDS) -> dict[str, Any]
     for name, augment in RECIPES.items():
         seen, unseen = [], []
         for seed in seeds:
-            variables, _ = fit(
+            variables, _ = train_network(
                 model,
                 train,
                 info,

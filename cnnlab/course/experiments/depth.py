@@ -13,10 +13,10 @@ import numpy as np
 import optax
 from matplotlib.figure import Figure
 
-from cnnlab.course.training import accuracy, digits, fit, mean_and_spread, predictor
+from cnnlab.course.training import accuracy, digits, mean_and_spread, predictor, train_network
 from cnnlab.models import Classifier
+from cnnlab.models.classification.resnet import BasicBlock, ResNet
 from cnnlab.models.heads import LinearHead
-from cnnlab.models.resnet import BasicBlock, ResNet
 from cnnlab.report.style import BLUE, RED, figure_style
 
 _DEPTHS = (8, 20, 44)
@@ -52,7 +52,7 @@ def measure(
             losses, scores = [], []
             for seed in seeds:
                 tx = optax.sgd(optax.cosine_decay_schedule(0.05, steps), momentum=0.9)
-                variables, loss = fit(
+                variables, loss = train_network(
                     model, train, info, tx=tx, steps=steps, batch_size=64, seed=seed
                 )
                 predict = predictor(model, variables, info)

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from cnnlab.classical.hog import Hog
 from cnnlab.classical.linear import fit_linear, standardize
-from cnnlab.course.training import accuracy, digits, fit, mean_and_spread, predictor
+from cnnlab.course.training import accuracy, digits, mean_and_spread, predictor, train_network
 from cnnlab.data import ArraySource
 from cnnlab.data.augment import AugmentConfig
 from cnnlab.models import create_model
@@ -52,7 +52,7 @@ def measure(
             for name, (inputs, unseen) in features.items():
                 scores[name].append(_linear(inputs[chosen], train.labels[chosen], unseen, test))
             for name, augment in (("LeNet", None), ("LeNet, augmented", _AUGMENT)):
-                variables, _ = fit(
+                variables, _ = train_network(
                     model,
                     train.take(chosen),
                     info,

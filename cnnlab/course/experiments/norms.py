@@ -4,13 +4,15 @@ The statistics of a small batch are noise: Wu & He 2018, arXiv:1803.08494, fig. 
 no other example. What else changes with the batch are the updates, fewer and larger ones.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import optax
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from cnnlab.course.training import accuracy, digits, fit, mean_and_spread, predictor
+from cnnlab.course.training import accuracy, digits, mean_and_spread, predictor, train_network
 from cnnlab.models import create_model
 from cnnlab.report.style import BLUE, GREY, RED, figure_style
 
@@ -40,7 +42,7 @@ def measure(
             scores = []
             for seed in seeds:
                 rate = optax.cosine_decay_schedule(0.2 * batch_size / 128, steps)
-                variables, _ = fit(
+                variables, _ = train_network(
                     model,
                     train,
                     info,
@@ -62,17 +64,22 @@ def draw(numbers: dict[str, Any]) -> Figure:
     with figure_style():
         figure = Figure(figsize=(6.4, 3.6), layout="constrained")
         axis = figure.subplots()
-        for norm, color in NORMS.items():
-            rows = [row for row in numbers["results"] if row["norm"] == norm]
-            sizes = [row["batch_size"] for row in rows]
-            means, spreads = (
-                100 * np.array([row["test_accuracy"][key] for row in rows])
-                for key in ("mean", "std")
-            )
-            label = f"{norm} norm" if norm != "none" else "no norm"
-            axis.errorbar(sizes, means, spreads, fmt="o-", color=color, capsize=3, label=label)
-        axis.set_xscale("log", base=2)
-        axis.set_xticks(sizes, sizes)
-        axis.set(xlabel="batch size", ylabel="test accuracy (%)", ylim=(0, 102))
+        plot_over_batch_sizes(axis, numbers, NORMS)
+        axis.set(ylim=(0, 102))
         axis.legend()
     return figure
+
+
+def plot_over_batch_sizes(axis: Axes, numbers: dict[str, Any], colors: Mapping[str, str]) -> None:
+    """Draws mean and deviation of the accuracy over batch size, a line for each norm."""
+    for norm, color in colors.items():
+        rows = [row for row in numbers["results"] if row["norm"] == norm]
+        sizes = [row["batch_size"] for row in rows]
+        means, spreads = (
+            100 * np.array([row["test_accuracy"][key] for row in rows]) for key in ("mean", "std")
+        )
+        label = f"{norm} norm" if norm != "none" else "no norm"
+        axis.errorbar(sizes, means, spreads, fmt="o-", color=color, capsize=3, label=label)
+    axis.set_xscale("log", base=2)
+    axis.set_xticks(sizes, sizes)
+    axis.set(xlabel="batch size", ylabel="test accuracy (%)")

@@ -6,9 +6,13 @@ import numpy as np
 import optax
 from matplotlib.figure import Figure
 
-from cnnlab.analysis.corruptions import shift
-from cnnlab.analysis.shift_consistency import consistency, consistency_map, shifted_classes
-from cnnlab.course.training import accuracy, digits, fit, predictor
+from cnnlab.analysis.evaluation.corruptions import shift
+from cnnlab.analysis.evaluation.shift_consistency import (
+    consistency,
+    consistency_map,
+    shifted_classes,
+)
+from cnnlab.course.training import accuracy, digits, predictor, train_network
 from cnnlab.models import create_model
 from cnnlab.report.style import BLUE, GREEN, figure_style
 
@@ -57,7 +61,7 @@ def measure(
         info, train, test = digits(side, margin=largest)
         model = create_model(architecture, num_classes=10, **options)
         tx = optax.adam(optax.warmup_cosine_decay_schedule(0.0, 2e-3, steps // 10, steps))
-        variables, _ = fit(
+        variables, _ = train_network(
             model, train, info, tx=tx, steps=steps, batch_size=_BATCH_SIZE, seed=_SEED
         )
         predict = predictor(model, variables, info)

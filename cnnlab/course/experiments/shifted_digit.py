@@ -6,9 +6,9 @@ import numpy as np
 import optax
 from matplotlib.figure import Figure
 
-from cnnlab.analysis.corruptions import shift
+from cnnlab.analysis.evaluation.corruptions import shift
 from cnnlab.course.figures.digits import show
-from cnnlab.course.training import accuracy, digits, fit, predictor
+from cnnlab.course.training import accuracy, digits, predictor, train_network
 from cnnlab.models import create_model
 from cnnlab.report.style import BLUE, GREEN, RED, figure_style
 
@@ -36,7 +36,9 @@ def measure(steps: int = 300, seeds: tuple[int, ...] = _SEEDS) -> dict[str, Any]
         curves[name] = []
         for seed in seeds:
             tx = optax.adam(optax.cosine_decay_schedule(3e-3, steps))
-            variables, _ = fit(model, train, info, tx=tx, steps=steps, batch_size=64, seed=seed)
+            variables, _ = train_network(
+                model, train, info, tx=tx, steps=steps, batch_size=64, seed=seed
+            )
             predict = predictor(model, variables, info)
             curves[name].append(
                 [

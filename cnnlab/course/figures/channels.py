@@ -1,4 +1,4 @@
-"""Channels: sums over the inputs, and a kernel for each output."""
+"""Channels: sums over the inputs, and a set of kernels for each output."""
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -31,9 +31,35 @@ def channels() -> Figure:
                     draw_sign(axis, term)
                 else:
                     draw_grid(axis, term[0], **term[1])
-        draw_sign(figure.add_subplot(grid[:, 5]), "sum:")
+        draw_sign(figure.add_subplot(grid[:, 5]), "Σ")
         total = np.sum(results, axis=0)
         draw_grid(figure.add_subplot(grid[:, 6]), total, colors={(0, 0): SKY}, title="output")
+    return figure
+
+
+def output_channels() -> Figure:
+    """Two inputs, three outputs: each output has a kernel for each input."""
+    inputs = np.stack([INPUT, INPUT + 1], axis=-1)
+    weights = np.stack([np.stack([KERNEL, KERNEL + 1], axis=-1) + n for n in range(3)], axis=-1)
+    outputs = textbook.cross_correlate_channels(inputs, weights)
+    colors = (SKY, SAND, "#a8dccb")
+    with figure_style():
+        figure = Figure(figsize=(7.6, 4.1), layout="constrained")
+        grid = figure.add_gridspec(6, 7, width_ratios=(3, 0.7, 2, 0.4, 2, 0.7, 2.6))
+        for channel in range(2):
+            axis = figure.add_subplot(grid[3 * channel : 3 * channel + 3, 0])
+            draw_grid(axis, inputs[..., channel], title=f"input {channel + 1}")
+        draw_sign(figure.add_subplot(grid[:, 1]), "⋆")
+        for out, color in enumerate(colors):
+            rows = slice(2 * out, 2 * out + 2)
+            cells = dict.fromkeys(window(0, 0, 2, 2), color)
+            for channel in range(2):
+                axis = figure.add_subplot(grid[rows, 2 + 2 * channel])
+                title = f"output {out + 1}, input {channel + 1}"
+                draw_grid(axis, weights[..., channel, out], colors=cells, title=title)
+            draw_sign(figure.add_subplot(grid[rows, 5]), "=")
+            axis = figure.add_subplot(grid[rows, 6])
+            draw_grid(axis, outputs[..., out], colors=cells, title=f"output {out + 1}")
     return figure
 
 

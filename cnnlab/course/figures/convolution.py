@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 
 from cnnlab.analysis import textbook
 from cnnlab.course.figures.digits import scene, show
-from cnnlab.course.figures.grid import equation, window
+from cnnlab.course.figures.grid import draw_grid, draw_sign, equation, window
 from cnnlab.report.style import figure_style
 
 INPUT = np.arange(9).reshape(3, 3)
@@ -45,4 +45,44 @@ def kernels() -> Figure:
             sides = len(kernel) // 2
             found = textbook.cross_correlate(image, kernel, padding=sides, mode="edge")
             show(axis, found, name, signed="mean" not in name)
+    return figure
+
+
+def convolution_gradient() -> Figure:
+    """The gradient of the output, carried back to the kernel and to the image."""
+    cotangent = np.array([[1, 0], [0, 2]])
+    grad_image, grad_kernel = textbook.cross_correlate_gradients(
+        INPUT[..., None], KERNEL[..., None, None], cotangent[..., None]
+    )
+    flipped = KERNEL[::-1, ::-1]
+    one = dict.fromkeys(window(0, 0, 2, 2), SKY)
+    other = dict.fromkeys(window(1, 1, 2, 2), SAND)
+    with figure_style():
+        figure = Figure(figsize=(7.4, 4.0), layout="constrained")
+        rows = (
+            (
+                (INPUT, {"title": "input"}),
+                "⋆",
+                (cotangent, {"title": "gradient of the output",
+                             "colors": {(0, 0): SKY, (1, 1): SAND}}),
+                "=",
+                (grad_kernel[..., 0, 0], {"title": "gradient of the kernel"}),
+            ),
+            (
+                (textbook.pad(cotangent, 1), {"title": "gradient of the output, padded by 1",
+                                              "colors": {(1, 1): SKY, (2, 2): SAND}}),
+                "⋆",
+                (flipped, {"title": "kernel, turned by 180°"}),
+                "=",
+                (grad_image[..., 0], {"title": "gradient of the input", "colors": one | other
+                                      | {(1, 1): "#a8dccb"}}),
+            ),
+        )  # fmt: skip
+        axes = figure.subplots(2, 5, width_ratios=(4, 0.7, 2.6, 0.7, 3), height_ratios=(3, 4))
+        for row, terms in zip(axes, rows, strict=True):
+            for axis, term in zip(row, terms, strict=True):
+                if isinstance(term, str):
+                    draw_sign(axis, term)
+                else:
+                    draw_grid(axis, term[0], **term[1])
     return figure

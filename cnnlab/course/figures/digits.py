@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from cnnlab import data
-from cnnlab.data.digit_scenes import render
+from cnnlab.data.sources.digit_scenes import render
 
 
 def digit(label: int, number: int = 0, image_size: int = 28) -> np.ndarray:

@@ -4,6 +4,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from cnnlab.course.figures.convolution import SKY
+from cnnlab.course.figures.grid import draw_grid
 from cnnlab.report.style import BLUE, figure_style
 
 _EXAMPLES, _CHANNELS, _POSITIONS = 4, 6, 5
@@ -40,3 +42,30 @@ def norm_axes() -> Figure:
             axis.grid(False)
         figure.axes[0].set_ylabel("positions")
     return figure
+
+
+def layer_norm_observation() -> Figure:
+    """One observation of two channels: by one mean, and by a mean at each position."""
+    x = layer_norm_example()
+    whole = (x - x.mean()) / x.std()
+    each = (x - x.mean(-1, keepdims=True)) / x.std(-1, keepdims=True)
+    columns = (
+        ("input", x),
+        (f"all numbers: mean {x.mean():g},\nstandard deviation {x.std():.2f}", whole),
+        ("at each position: mean\nof its two channels", each),
+    )
+    with figure_style():
+        figure = Figure(figsize=(7.0, 3.9), layout="constrained")
+        axes = figure.subplots(2, 3)
+        for column, (name, values) in zip(axes.T, columns, strict=True):
+            for channel, axis in enumerate(column):
+                colors = {(0, 0): SKY} if name != "input" else {}
+                draw_grid(axis, values[..., channel].round(2), colors=colors)
+                axis.set_xlabel(f"channel {channel + 1}", fontsize=8.5)
+            column[0].set_title(name, fontsize=9, loc="center")
+    return figure
+
+
+def layer_norm_example() -> np.ndarray:
+    """[2, 2, 2], as the layer norm page works it out."""
+    return np.array([[[1.0, 3.0], [2.0, 6.0]], [[3.0, 7.0], [4.0, 6.0]]])

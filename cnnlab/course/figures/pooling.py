@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from cnnlab.analysis import textbook
-from cnnlab.analysis.corruptions import shift
+from cnnlab.analysis.evaluation.corruptions import shift
 from cnnlab.course.figures.convolution import INPUT, SKY
 from cnnlab.course.figures.digits import scene, show
 from cnnlab.course.figures.grid import equation, window

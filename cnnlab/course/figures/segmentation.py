@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from cnnlab.data.digit_scenes import CLASS_NAMES, render
+from cnnlab.data.sources.digit_scenes import CLASS_NAMES, render
 from cnnlab.report.palette import make_palette
 from cnnlab.report.style import BLUE, GREEN, ORANGE, figure_style
 

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from cnnlab.analysis import textbook
 from cnnlab.course.figures.convolution import KERNEL
 from cnnlab.course.figures.digits import digit, show
-from cnnlab.course.figures.grid import draw_grid, draw_sign, window
+from cnnlab.course.figures.grid import draw_grid, draw_sign, equation, window
 from cnnlab.nn.conv_transpose import bilinear_init
 from cnnlab.report.style import figure_style
 
@@ -43,6 +43,23 @@ def transposed_convolution() -> Figure:
             draw_sign(figure.add_subplot(last[0]), "=")
             draw_grid(figure.add_subplot(last[1]), total, title="output")
     return figure
+
+
+def transposed_padding() -> Figure:
+    """Padding of 1 removes the outer rows and columns of the output."""
+    full = textbook.transposed_convolve(KERNEL, KERNEL, stride=2)
+    kept = textbook.transposed_convolve(KERNEL, KERNEL, stride=2, padding=1)
+    inside = window(1, 1, 2, 2)
+    return equation(
+        (KERNEL, {"title": "input"}),
+        "⋆ᵀ",
+        (KERNEL, {"title": "kernel, stride 2"}),
+        "=",
+        (full, {"title": "padding 0", "colors": dict.fromkeys(inside, _COLORS[0]),
+                "pale": set(np.ndindex(full.shape)) - set(inside)}),
+        "→",
+        (kept, {"title": "padding 1", "colors": dict.fromkeys(window(0, 0, 2, 2), _COLORS[0])}),
+    )  # fmt: skip
 
 
 def bilinear() -> Figure:

@@ -1,12 +1,12 @@
-"""Augmentation as jitted functions on the device."""
+"""Augmentation as pure functions for the compiled step."""
 
+from cnnlab.config.augment import AugmentConfig
 from cnnlab.data.augment.color import color_jitter
-from cnnlab.data.augment.config import AugmentConfig
 from cnnlab.data.augment.geometric import flip, pad_crop, random_affine, random_resized_crop
-from cnnlab.data.augment.mix import cutmix, cutout, mixup
+from cnnlab.data.augment.mix import cutmix, cutout, mixup, random_erasing
 from cnnlab.data.augment.normalize import make_normalize
 from cnnlab.data.augment.pipeline import make_augment
-from cnnlab.data.augment.randaugment import randaugment
+from cnnlab.data.augment.rand_augment import randaugment
 
 __all__ = [
     "AugmentConfig",
@@ -20,5 +20,6 @@ __all__ = [
     "pad_crop",
     "randaugment",
     "random_affine",
+    "random_erasing",
     "random_resized_crop",
 ]

@@ -1,7 +1,7 @@
 """Augmentations of color: functions of images in [0, 1], float32 [batch, height, width, channels].
 
 Factors are [batch]; a factor of 1 is the identity. Definitions are those of PIL's `ImageEnhance`
-and `ImageOps`, without rounding to 8 bits in between, but where they count levels.
+and `ImageOps`, without intermediate rounding to 8 bits, except where they count levels.
 """
 
 import jax
@@ -25,30 +25,32 @@ def blend(first: jax.Array, second: jax.Array, factors: jax.Array) -> jax.Array:
 
 
 def brightness(images: jax.Array, factors: jax.Array) -> jax.Array:
-    """Multiplies pixels."""
+    """Multiplies pixels by factors [batch]."""
     return blend(jnp.zeros_like(images), images, factors)
 
 
 def contrast(images: jax.Array, factors: jax.Array) -> jax.Array:
-    """Moves pixels from the image's mean gray."""
+    """Scales the difference of pixels to the image's mean gray by factors [batch]."""
     return blend(gray(images).mean((1, 2, 3), keepdims=True), images, factors)
 
 
 def saturation(images: jax.Array, factors: jax.Array) -> jax.Array:
-    """Moves pixels from their gray."""
+    """Scales the difference of pixels to their gray by factors [batch]."""
     return blend(gray(images), images, factors)
 
 
 def hue(images: jax.Array, turns: jax.Array) -> jax.Array:
-    """Turns the hue (of the HSV model) of color images by `turns` [batch] of the circle."""
+    """Rotates the hue (of the HSV model) of color images by `turns` [batch] of the circle."""
     red, green, blue = images[..., 0], images[..., 1], images[..., 2]
     value, low = images.max(-1), images.min(-1)
     spread = value - low
     safe = jnp.where(spread > 0, spread, 1.0)
+    # By comparing channels with each other: XLA may compute them again for `value`, with another
+    # rounding, so that none equals it. Near a tie, either case gives nearly the same.
     sector = jnp.where(
-        value == red,
+        (red >= green) & (red >= blue),
         (green - blue) / safe,
-        jnp.where(value == green, 2.0 + (blue - red) / safe, 4.0 + (red - green) / safe),
+        jnp.where(green >= blue, 2.0 + (blue - red) / safe, 4.0 + (red - green) / safe),
     )
     sector = sector + 6.0 * turns[:, None, None]
     # Each channel falls from value to low and back over the circle, a third of a turn apart.
@@ -58,7 +60,7 @@ def hue(images: jax.Array, turns: jax.Array) -> jax.Array:
 
 
 def sharpness(images: jax.Array, factors: jax.Array) -> jax.Array:
-    """Moves pixels from their 3x3 blur (weights 1, center 5); the edge is left alone."""
+    """Scales the difference of pixels to their 3x3 blur (weights 1, center 5), except at edges."""
     images = jnp.asarray(images)
     height, width = images.shape[1:3]
     neighbors = sum(
@@ -86,14 +88,14 @@ def solarize(images: jax.Array, thresholds: jax.Array) -> jax.Array:
 
 
 def autocontrast(images: jax.Array) -> jax.Array:
-    """Stretches each channel of each image to [0, 1]; a constant channel is left alone."""
+    """Stretches each channel of each image to [0, 1]; constant channels are unchanged."""
     low, high = images.min((1, 2), keepdims=True), images.max((1, 2), keepdims=True)
     stretched = (images - low) / jnp.where(high > low, high - low, 1.0)
     return jnp.where(high > low, stretched, images)
 
 
 def equalize(images: jax.Array) -> jax.Array:
-    """Spreads the histogram of each channel of each image evenly over 256 levels."""
+    """Equalizes the histogram of each channel of each image over 256 levels."""
 
     def one(levels: jax.Array) -> jax.Array:
         """Levels [height * width] of one channel."""
@@ -121,8 +123,8 @@ def color_jitter(
 ) -> jax.Array:
     """Changes brightness, contrast, saturation and hue, in this order, by uniform draws.
 
-    The first three by a factor from 1 - strength to 1 + strength, hue by up to its strength of the
-    circle either way. Gray images have no saturation and hue to change.
+    The first three change by a factor from 1 - strength to 1 + strength, hue by up to its strength
+    as a share of the circle in either direction. Saturation and hue of gray images do not change.
     """
     draws = jax.random.uniform(rng, (4, images.shape[0]), minval=-1.0, maxval=1.0)
     images = brightness(images, 1.0 + brightness_strength * draws[0])

@@ -1,7 +1,7 @@
-"""Augmentations that move pixels: functions of (key, images), each image with a draw of its own.
+"""Geometric augmentations: functions of (key, images) with independent draws per image.
 
-Images are float32 [batch, height, width, channels]. Strengths may be traced values. Label maps, as
-images of one channel, move alike with the same key and `nearest=True`: no label is mixed.
+Images are float32 [batch, height, width, channels]. Strengths may be traced. Label maps, as images
+of one channel, move identically with the same key and `nearest=True`, which never mixes labels.
 """
 
 import jax
@@ -18,7 +18,7 @@ def pad_crop(
       images: [batch, height, width, channels].
       pad: pixels on each side.
       mode: `zero` or `reflect`.
-      fill: what `zero` adds.
+      fill: value of pixels that `zero` adds.
     """
     batch, *shape = images.shape
     widths = ((0, 0), (pad, pad), (pad, pad), (0, 0))
@@ -51,7 +51,7 @@ def random_resized_crop(
     """Crops a random area of random shape and resizes it, bilinear and antialiased.
 
     Szegedy et al. 2015, arXiv:1409.4842, sec. 6. A crop that would be larger than the image on one
-    axis is cut to it there, instead of being drawn again.
+    axis is limited to it, instead of being drawn again.
 
     Args:
       rng: a key.
@@ -140,7 +140,7 @@ def elastic(
       rng: a key.
       images: [batch, height, width, channels].
       alpha: standard deviation of the motion on each axis, in pixels.
-      sigma: of the Gaussian that smooths the field, in pixels.
+      sigma: standard deviation in pixels of the Gaussian that smooths the field.
       nearest: take the nearest pixel, without interpolation.
     """
     batch, height, width, _ = images.shape
@@ -154,7 +154,7 @@ def elastic(
 
 
 def _gaussian_rows(extent: int, sigma: float) -> jax.Array:
-    """A matrix [extent, extent] that smooths unit noise and leaves its variance at 1."""
+    """Matrix [extent, extent] that smooths unit noise and keeps its variance at 1."""
     distance = jnp.arange(extent)[:, None] - jnp.arange(extent)[None, :]
     weights = jnp.exp(-0.5 * (distance / sigma) ** 2)
     return weights / jnp.linalg.norm(weights, axis=1, keepdims=True)
@@ -166,10 +166,10 @@ def affine_matrices(
     """Matrices for `affine` that rotate, magnify and shear, [batch, 2, 2].
 
     Args:
-      angles: counter-clockwise, in radians, [batch].
-      factors: above 1 magnifies, [batch].
-      shear_rows: pixels that a row moves down for each pixel to the right, [batch].
-      shear_columns: pixels that a column moves right for each pixel down, [batch].
+      angles: counter-clockwise angles in radians, [batch].
+      factors: magnification, [batch].
+      shear_rows: shift of rows downwards per pixel to the right, [batch].
+      shear_columns: shift of columns to the right per pixel downwards, [batch].
     """
     cos, sin = jnp.cos(angles), jnp.sin(angles)
     one = jnp.ones_like(cos)
@@ -189,15 +189,15 @@ def random_affine(
     shear_degrees: float = 0.0,
     nearest: bool = False,
 ) -> jax.Array:
-    """Rotates, shifts, magnifies and shears, each by a uniform draw up to its strength.
+    """Rotates, shifts, scales and shears, each by a uniform draw up to its strength.
 
     Args:
       rng: a key.
       images: [batch, height, width, channels].
-      rotate_degrees: largest angle, either way.
-      translate: largest shift as a share of the image, either way, on both axes.
-      scale: largest change of size, as a share.
-      shear_degrees: largest shear of the columns, either way.
+      rotate_degrees: largest angle in degrees, in either direction.
+      translate: largest shift as a share of the image, in either direction, on both axes.
+      scale: largest relative change of size.
+      shear_degrees: largest shear of the columns in degrees, in either direction.
       nearest: take the nearest pixel, without interpolation.
     """
     batch, height, width, _ = images.shape

@@ -1,4 +1,4 @@
-"""What all losses of segmentation share: pixels as one axis, and means that skip the ignored."""
+"""Shared by the losses of segmentation: pixels as one axis, and means without ignored pixels."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -13,10 +13,10 @@ ClassWeights = Sequence[float] | None
 
 
 class Pixels(NamedTuple):
-    """A batch with its positions as one axis.
+    """A batch with all pixels on one axis.
 
-    One logit is the foreground's against a background's of 0, whose softmax is the sigmoid: so
-    binary segmentation is segmentation of two classes.
+    A single logit is the foreground's, with a background logit of 0: their softmax is the sigmoid,
+    so binary segmentation is segmentation with two classes.
 
     Attributes:
       logits: float32 [batch, pixels, max(classes, 2)]; 0 where ignored.
@@ -35,12 +35,12 @@ class Pixels(NamedTuple):
 
 
 def pixels_of(logits: jax.Array, labels: jax.Array, ignore: int) -> Pixels:
-    """Brings a batch to the form in which losses are computed.
+    """Reshapes a batch for the losses.
 
     Args:
-      logits: [batch, height, width, classes], or of volumes with one more axis; of any float type.
+      logits: [batch, height, width, classes], or with one more axis for volumes; any float type.
       labels: integers [batch, height, width].
-      ignore: label of pixels that count for nothing, whatever their logits.
+      ignore: label of pixels that are ignored, even if their logits are not finite.
     """
     if logits.shape[:-1] != labels.shape:
         raise ValueError(f"Logits of shape {logits.shape} do not fit labels of {labels.shape}.")
@@ -60,9 +60,9 @@ def mean_over_pixels(
 ) -> jax.Array:
     """Mean of `values` [batch, pixels] over each example's valid pixels, [batch]; 0 without any.
 
-    Class weights are factors: a pixel of class c counts `class_weights[c]` times, in whatever
-    image. (PyTorch divides by the weights' sum instead. Image by image, that would give those with
-    only one class the same loss whatever its weight.)
+    Class weights are factors: a pixel of class c counts `class_weights[c]` times. (PyTorch divides
+    by the sum of the weights. Per image, an image with only one class would then have the same
+    loss for any weight.)
     """
     if class_weights is not None:
         values = values * (pixels.truth * jnp.asarray(class_weights, jnp.float32)).sum(-1)
@@ -73,9 +73,9 @@ def mean_over_pixels(
 def mean_over_classes(
     values: jax.Array, counted: jax.Array, class_weights: ClassWeights = None
 ) -> jax.Array:
-    """Weighted mean of `values` [batch, classes] over the classes counted, [batch]; 0 without any.
+    """Weighted mean of `values` [batch, classes] over the counted classes, [batch]; 0 without any.
 
-    Where only the foreground of two classes is given, its weight makes no difference.
+    If only the foreground of two classes is given, its weight cancels.
     """
     weights = counted.astype(jnp.float32)
     if class_weights is not None and values.shape[-1] > 1:

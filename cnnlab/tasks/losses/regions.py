@@ -1,7 +1,7 @@
-"""Losses of regions that overlap: Dice, Jaccard, Tversky, Focal Tversky.
+"""Losses of overlap between regions: Dice, Jaccard, Tversky, Focal Tversky.
 
-All are one index, TP / (TP + alpha FP + beta FN), where a pixel counts by its probability: TP is
-the probability of a class summed over its pixels, FP over the others, FN what its pixels lack to 1.
+All use the index TP / (TP + alpha FP + beta FN) on probabilities: TP sums the probability of a
+class over its pixels, FP over all others, and FN sums 1 minus the probability over its pixels.
 """
 
 import jax
@@ -28,30 +28,30 @@ def tversky(
     class_weights: ClassWeights = None,
     ignore: int = IGNORE,
 ) -> jax.Array:
-    """Mean over the classes of (1 - Tversky index)^(1/gamma), [batch], of each example by itself.
+    """Mean over the classes of (1 - Tversky index)^(1/gamma) of each example, [batch].
 
     Salehi et al. 2017, arXiv:1706.05721, eq. 4, with their best alpha and beta; with gamma other
     than 1 the Focal Tversky loss (Abraham & Khan 2019, arXiv:1810.07842, eq. 4, where alpha and
     beta have each other's meaning, and gamma = 4/3 was best).
 
     Args:
-      logits: [batch, height, width, classes]; one class means a sigmoid of labels 0 and 1, and is
-        judged by its foreground alone.
+      logits: [batch, height, width, classes]; one class means a sigmoid of labels 0 and 1, and only
+        the foreground counts.
       labels: integers [batch, height, width].
       alpha: cost of a false positive.
       beta: cost of a false negative.
-      gamma: above 1, classes with a small loss count for more; above 0.
-      smooth: pixels added to numerator and denominator of the index. So a class that is not in the
-        image counts as well, the less of it is predicted the better. With 0, it would have the
-        same loss whatever is predicted, so only the classes of the image make the mean.
-      class_weights: of the mean over classes.
-      ignore: label of pixels that count for nothing.
+      gamma: greater than 0; above 1, classes with a small loss have larger gradients.
+      smooth: pixels added to numerator and denominator of the index, so that a class that is not
+        in the image counts too: the less of it is predicted, the better. With 0 its loss would be
+        constant, so the mean is over the classes of the image only.
+      class_weights: weight of each class in the mean over classes.
+      ignore: label of pixels that are ignored.
 
     Raises:
-      UserError: gamma that is not above 0.
+      UserError: gamma is not greater than 0.
     """
     if gamma <= 0:
-        raise UserError(f"tversky's gamma={gamma} must be greater than 0: its inverse is a power.")
+        raise UserError(f"tversky's gamma={gamma} must be greater than 0.")
     pixels = pixels_of(logits, labels, ignore)
     first = 1 if logits.shape[-1] == 1 else 0  # of two classes by one logit, the foreground
     p, truth = jax.nn.softmax(pixels.logits)[..., first:], pixels.truth[..., first:]
@@ -73,11 +73,11 @@ def dice(
     class_weights: ClassWeights = None,
     ignore: int = IGNORE,
 ) -> jax.Array:
-    """Mean over the classes of 1 - 2 TP / (2 TP + FP + FN), [batch], of each example by itself.
+    """Mean over the classes of 1 - 2 TP / (2 TP + FP + FN) of each example, [batch].
 
-    The soft Dice loss, with probabilities as they are (Milletari et al. 2016, arXiv:1606.04797,
-    sec. 3, have their squares in the denominator). Arguments as `tversky`, which it is with alpha
-    and beta of 0.5.
+    The soft Dice loss, with plain probabilities (Milletari et al. 2016, arXiv:1606.04797, sec. 3,
+    square them in the denominator). It is `tversky` with alpha = beta = 0.5 and takes the same
+    arguments.
     """
     return tversky(
         logits,
@@ -98,11 +98,11 @@ def jaccard(
     class_weights: ClassWeights = None,
     ignore: int = IGNORE,
 ) -> jax.Array:
-    """Mean over the classes of 1 - TP / (TP + FP + FN), [batch], of each example by itself.
+    """Mean over the classes of 1 - TP / (TP + FP + FN) of each example, [batch].
 
     One minus the soft intersection over union (Rahman & Wang 2016, "Optimizing intersection-over-
-    union in deep neural networks for image segmentation"). Arguments as `tversky`, which it is with
-    alpha and beta of 1.
+    union in deep neural networks for image segmentation"). It is `tversky`
+    with alpha = beta = 1 and takes the same arguments.
     """
     return tversky(
         logits,

@@ -1,4 +1,4 @@
-"""The weight map of the U-Net paper: how much each pixel counts in the loss."""
+"""The weight map of the U-Net paper: the weight of each pixel in the loss."""
 
 import math
 from collections.abc import Sequence
@@ -22,21 +22,21 @@ def unet_weight_map(
 
     d1 and d2 are the distances of a pixel to the nearest and the second nearest object, so pixels
     in a narrow gap between two objects count most (Ronneberger et al. 2015, arXiv:1505.04597,
-    eq. 2, with their w0 and sigma). Objects are connected pixels of one class, through their sides;
-    two of one class that touch are one object, unless a line of background parts them. Distances
-    are those of pixel centres, and 0 inside of the object; the paper does not say what holds there.
+    eq. 2, with their w0 and sigma). Objects are 4-connected pixels of one class; touching
+    objects of one class are one object unless a line of background separates them. Distances are
+    between pixel centers, and 0 inside the object, where the paper does not define them.
 
-    For the loss `boundary`, which takes a batch of maps as `weight`. It runs on the host, and looks
-    at each object's surroundings only: beyond 7 sigma, the second term is below float32's
-    resolution of the first.
+    The loss `boundary` takes a batch of such maps as `weight`. This runs on the host and computes
+    only each object's surroundings: beyond 7 sigma the second term is below float32's resolution
+    of the first.
 
     Args:
       label_map: integers [height, width].
-      w0: weight of a gap of no width.
-      sigma: how fast it falls, in pixels.
-      class_weights: w_c, by class; unset means 1.
-      background: the class that is no object.
-      ignore: label of pixels that count for nothing: no object, weight 0.
+      w0: weight in a gap of width 0.
+      sigma: decay length of the weight, in pixels.
+      class_weights: w_c of each class; None means 1.
+      background: class whose pixels form no objects.
+      ignore: label of ignored pixels, which form no object and have weight 0.
     """
     nearest = np.full(label_map.shape, np.inf, np.float32)
     second = nearest.copy()

@@ -38,6 +38,18 @@ COUNTS = {
     "fcn": Count((64, 64, 3), 21, 32_957_013, "torchvision 0.28.0, fcn_resnet50"),
     "deeplabv3": Count((64, 64, 3), 21, 39_638_869, "torchvision 0.28.0, deeplabv3_resnet50"),
     "deeplabv3plus": Count((64, 64, 3), 1, 22_437_457, f"{_SMP}, DeepLabV3Plus"),
+    "lraspp": Count((64, 64, 3), 21, 3_221_538, "torchvision 0.28.0, lraspp_mobilenet_v3_large"),
+    "pan": Count((64, 64, 3), 1, 21_475_816, f"{_SMP}, PAN"),
+    "upernet": Count((64, 64, 3), 1, 29_599_681, f"{_SMP}, UPerNet"),
+    "segformer": Count(
+        (64, 64, 3), 1, 21_876_545, f"{_SMP}, Segformer, resnet34", {"encoder": "resnet34"}
+    ),
+    "dpt": Count(
+        (224, 224, 3),
+        1,
+        121_009_153,
+        f"{_SMP}, DPT, vit_base_patch16_224 without its classifier",
+    ),
     "unetplusplus": Count((64, 64, 3), 2, 9_163_362, "NITR098/Awesome-U-Net, NestedUNet"),
     "attention_unet": Count((64, 64, 3), 2, 34_878_638, "NITR098/Awesome-U-Net, AttU_Net"),
     "r2_unet": Count((64, 64, 3), 2, 39_091_458, "NITR098/Awesome-U-Net, R2U_Net, t=2"),
@@ -95,6 +107,12 @@ OTHER_COUNTS = [
             ("deeplabv3", "resnet50", 42_004_074, {"aux": True}),
             ("deeplabv3", "resnet101", 58_630_997, {"encoder": "resnet101"}),
             ("deeplabv3", "resnet101", 60_996_202, {"encoder": "resnet101", "aux": True}),
+            (
+                "deeplabv3",
+                "mobilenet_v3_large",
+                11_025_477,
+                {"encoder": "mobilenet_v3_large", "output_stride": 16},
+            ),
         )
     ),
     ("unet", Count((64, 64, 1), 2, 7_759_554, "fig. 1 at half the width", {"width": 32})),
@@ -166,6 +184,25 @@ SMALL = {
             "deeplabv3": {"aux": True},
             "deeplabv3plus": {"fine_width": 4},
         }.items()
+    },
+    "lraspp": {
+        "encoder_options": {"blocks": [(3, 8, 8, True, "HS", 2)] * 4, "width": 0.5},
+        "width": 8,
+    },
+    **{
+        name: {"encoder": "resnet18", "encoder_options": _TINY_RESNET, "width": 8}
+        for name in ("pan", "upernet", "segformer")
+    },
+    "dpt": {
+        "encoder_options": {
+            "width": 8,
+            "depth": 4,
+            "heads": 2,
+            "patch_size": 8,
+            "image_size": 32,
+        },
+        "widths": (4, 4, 8, 8),
+        "width": 8,
     },
     "unetplusplus": {"width": 4, "levels": 3, "deep_supervision": True},
     "attention_unet": {"width": 4, "levels": 3, "deep_supervision": True},

@@ -7,7 +7,7 @@ import pytest
 
 from cnnlab.errors import UserError
 from cnnlab.models import create_model
-from cnnlab.models.segmentation.missformer import (
+from cnnlab.models.segmentation.transformer.missformer import (
     BridgeLayer,
     ReducedAttention,
     join_tokens,
@@ -44,7 +44,7 @@ def test_tokens_of_the_bridge_at_224_pixels_are_those_of_the_paper():
 
 def test_reduced_attention_takes_maps_that_squares_do_not_divide(rng):
     x = jax.random.normal(rng, (1, 3, 5, 4))
-    y, variables = ReducedAttention(2, 2).init_with_output(rng, x)
+    y, variables = jax.eval_shape(ReducedAttention(2, 2).init_with_output, rng, x)
     assert y.shape == x.shape
     assert variables["params"]["reduce"]["kernel"].shape == (2, 2, 4, 4)
 
@@ -52,9 +52,10 @@ def test_reduced_attention_takes_maps_that_squares_do_not_divide(rng):
 def test_the_bridge_carries_from_each_level_to_all(rng):
     levels = [jax.random.normal(rng, (1, 4, 4, 4)), jax.random.normal(rng, (1, 2, 2, 8))]
     layer = BridgeLayer(4)
-    variables = layer.init(rng, levels)
-    before = layer.apply(variables, levels)
-    after = layer.apply(variables, [levels[0].at[0, 3, 3, 0].add(1.0), levels[1]])
+    variables = jax.jit(layer.init)(rng, levels)
+    apply = jax.jit(layer.apply)
+    before = apply(variables, levels)
+    after = apply(variables, [levels[0].at[0, 3, 3, 0].add(1.0), levels[1]])
     assert all(np.abs(b - a)[0, 0, 0].max() > 0 for b, a in zip(before, after, strict=True))
 
 

@@ -15,28 +15,31 @@ from tests.models.segmentation.counts import COUNTS, OTHER_COUNTS, SMALL
 NAMES = list_models(task="segmentation")
 
 
-def fast(function):
-    """Compiles without the optimizations that take most of the time here."""
-    return jax.jit(function, compiler_options={"xla_backend_optimization_level": 1})
+def streams():
+    return {"params": jax.random.key(0), "dropout": jax.random.key(1)}
 
 
 @functools.cache
 def shapes(name, image_shape, num_classes, options=()):
-    """Shapes of the variables and of the logits in evaluation and in training."""
+    """Shapes of the variables and of the logits in evaluation."""
     model = create_model(name, num_classes=num_classes, **dict(options))
     image = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
-    rngs = {"params": jax.random.key(0), "dropout": jax.random.key(1)}
     logits, variables = jax.eval_shape(
-        lambda x: model.init_with_output(rngs, x, train=False), image
+        lambda x: model.init_with_output(streams(), x, train=False), image
     )
-    trained = jax.eval_shape(
+    return variables, logits
+
+
+def trained_shapes(name, variables, image_shape, num_classes):
+    """Shapes of logits and updates in training, of a network in its small form."""
+    model = create_model(name, num_classes=num_classes, **SMALL[name])
+    return jax.eval_shape(
         lambda v, x: model.apply(
-            v, x, train=True, rngs=rngs, mutable=["batch_stats", "aux_logits"]
+            v, x, train=True, rngs=streams(), mutable=["batch_stats", "aux_logits"]
         ),
         variables,
-        image,
+        jax.ShapeDtypeStruct((1, *image_shape), jnp.float32),
     )
-    return variables, logits, trained
 
 
 def small(name, image_shape, num_classes):
@@ -54,13 +57,18 @@ def test_every_model_has_a_count_with_its_source_and_a_small_form():
     assert {model_task(name) for name in NAMES} == {"segmentation"}
 
 
-CASES = [*COUNTS.items(), *OTHER_COUNTS]
+def slow(*values):
+    return pytest.param(*values, marks=pytest.mark.slow)
 
 
-@pytest.mark.parametrize(("name", "count"), CASES, ids=[f"{n}-{c.params}" for n, c in CASES])
+@pytest.mark.parametrize(
+    ("name", "count"),
+    [*COUNTS.items(), *(slow(*case) for case in OTHER_COUNTS)],
+    ids=[f"{name}-{count.params}" for name, count in (*COUNTS.items(), *OTHER_COUNTS)],
+)
 def test_parameter_count(name, count):
     options = tuple(count.options.items())
-    variables, logits, _ = shapes(name, count.image_shape, count.num_classes, options)
+    variables, logits = shapes(name, count.image_shape, count.num_classes, options)
     assert num_parameters(variables["params"]) == count.params
     assert set(variables) <= {"params", "batch_stats"}
     assert set(variables["params"]) == {"backbone", "head"}
@@ -69,13 +77,23 @@ def test_parameter_count(name, count):
         assert logits.shape == (1, *count.image_shape[:-1], count.num_classes)
 
 
-@pytest.mark.parametrize("channels", [1, 3, 5])
-@pytest.mark.parametrize("classes", [1, 21])
-@pytest.mark.parametrize("name", NAMES)
+# The first three take turns: one for each network, the rest is left to the slow tests.
+CHANNELS_AND_CLASSES = [(1, 1), (3, 21), (5, 1), (1, 21), (3, 1), (5, 21)]
+
+
+@pytest.mark.parametrize(
+    ("name", "channels", "classes"),
+    [
+        (name, *case) if turn == number % 3 else slow(name, *case)
+        for number, name in enumerate(NAMES)
+        for turn, case in enumerate(CHANNELS_AND_CLASSES)
+    ],
+)
 def test_channels_and_classes(name, channels, classes):
-    side = create_model(name, num_classes=1, **SMALL[name]).min_size
-    dims = create_model(name, num_classes=1, **SMALL[name]).spatial_dims
-    _, logits, (trained, updates) = small(name, (side,) * dims + (channels,), classes)
+    model = create_model(name, num_classes=1, **SMALL[name])
+    image_shape = (*[model.min_size] * model.spatial_dims, channels)
+    variables, logits = small(name, image_shape, classes)
+    trained, updates = trained_shapes(name, variables, image_shape, classes)
     assert logits.shape[-1] == classes
     assert logits.dtype == jnp.float32
     assert trained == logits
@@ -84,16 +102,15 @@ def test_channels_and_classes(name, channels, classes):
         assert auxiliary.shape == logits.shape
 
 
+@pytest.mark.parametrize("more", [slow((0, 5, 14)), (3, 8, 1)], ids=str)
 @pytest.mark.parametrize("name", NAMES)
-def test_odd_sizes(name):
+def test_odd_sizes(name, more):
     model = create_model(name, num_classes=2, **SMALL[name])
-    least = model.min_size
-    for size in ((least, least + 5, least + 14), (least + 3, least + 8, least + 1)):
-        size = size[: model.spatial_dims]
-        _, logits, _ = small(name, (*size, 1), 2)
-        if not valid(name):
-            assert logits.shape == (1, *size, 2)
-        assert min(logits.shape) > 0
+    size = tuple(model.min_size + extra for extra in more[: model.spatial_dims])
+    logits = small(name, (*size, 1), 2)[1]
+    if not valid(name):
+        assert logits.shape == (1, *size, 2)
+    assert min(logits.shape) > 0
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -106,15 +123,18 @@ def test_a_small_image_is_one_sentence(name):
         jax.eval_shape(lambda: model.init(jax.random.key(0), image, train=False))
 
 
-@pytest.mark.parametrize("name", NAMES)
+# A U-Net, and a decoder on an encoder; the others are compiled by the slow tests.
+QUICK = {"unet_bn", "fcn32s"}
+
+
+@pytest.mark.parametrize("name", [n if n in QUICK else slow(n) for n in NAMES])
 def test_forward_and_gradient(name):
     """Finite logits and gradients; every parameter gets one; bf16 comes near float32."""
     model = create_model(name, num_classes=3, **SMALL[name])
     side = model.min_size + 3
     shape = (2, *[side] * model.spatial_dims, 2)
     images = jnp.asarray(np.random.default_rng(0).normal(size=shape), jnp.float32)
-    rngs = {"params": jax.random.key(0), "dropout": jax.random.key(1)}
-    variables = fast(lambda: model.init(rngs, images[:1], train=False))()
+    variables = jax.jit(lambda: model.init(streams(), images[:1], train=False))()
     rest = {k: v for k, v in variables.items() if k != "params"}
 
     def loss(params):
@@ -122,13 +142,13 @@ def test_forward_and_gradient(name):
             {"params": params, **rest},
             images,
             train=True,
-            rngs=rngs,
+            rngs=streams(),
             mutable=[*rest, "aux_logits"],
         )
         auxiliary = jax.tree.leaves(updates.get("aux_logits", {}))
         return sum(jnp.square(x - 1.0).mean() for x in (logits, *auxiliary)), logits
 
-    @fast
+    @jax.jit
     def both(params):
         gradient, logits = jax.grad(loss, has_aux=True)(params)
         evaluated = model.apply({"params": params, **rest}, images, train=False)

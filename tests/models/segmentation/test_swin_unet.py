@@ -10,7 +10,7 @@ import pytest
 
 from cnnlab.errors import UserError
 from cnnlab.models import create_model
-from cnnlab.models.segmentation.swin_unet import SwinBlock
+from cnnlab.nn.attention.swin_block import SwinBlock
 
 
 @pytest.mark.parametrize(
@@ -58,19 +58,7 @@ def test_a_block_is_that_of_monai(shift):
     def norm(name):
         return {"scale": weights[f"{name}.weight"], "bias": weights[f"{name}.bias"]}
 
-    joined, split = dense("attn.qkv"), (heads, channels // heads)
-    attention = {
-        name: {
-            "kernel": joined["kernel"][:, at].reshape(channels, *split),
-            "bias": joined["bias"][at].reshape(split),
-        }
-        for name, at in (
-            (name, slice(channels * number, channels * (number + 1)))
-            for number, name in enumerate(("query", "key", "value"))
-        )
-    }
-    out = dense("attn.proj")
-    attention["out"] = {"kernel": out["kernel"].reshape(*split, channels), "bias": out["bias"]}
+    attention = {"qkv": dense("attn.qkv"), "out": dense("attn.proj")}
     attention["position_bias"] = weights["attn.relative_position_bias_table"]
     params = {
         "attention": attention,

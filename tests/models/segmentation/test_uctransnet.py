@@ -10,7 +10,7 @@ import pytest
 
 from cnnlab.errors import UserError
 from cnnlab.models import create_model
-from cnnlab.models.segmentation.uctransnet import (
+from cnnlab.models.segmentation.transformer.uctransnet import (
     ChannelAttention,
     ChannelGate,
     channel_weights,
@@ -20,11 +20,12 @@ from cnnlab.models.segmentation.uctransnet import (
 def test_weights_are_of_channels_and_sum_to_one(rng):
     queries = jax.random.normal(rng, (2, 9, 4, 3))
     keys = jax.random.normal(jax.random.key(1), (2, 9, 4, 7))
-    weights = np.asarray(channel_weights(queries, keys))
+    compiled = jax.jit(channel_weights)
+    weights = np.asarray(compiled(queries, keys))
     assert weights.shape == (2, 4, 3, 7)
     np.testing.assert_allclose(weights.sum(-1), 1.0, rtol=1e-5)
     # Normalized scores: their spread, and so the weights, do not depend on the scale.
-    np.testing.assert_allclose(channel_weights(50.0 * queries, keys), weights, rtol=1e-3)
+    np.testing.assert_allclose(compiled(50.0 * queries, keys), weights, rtol=1e-3)
 
 
 def test_weights_by_hand():
@@ -40,7 +41,9 @@ def test_weights_by_hand():
 def test_attention_keeps_the_shape_of_each_level(rng):
     levels = [jax.random.normal(rng, (2, 6, channels)) for channels in (2, 4)]
     layer = ChannelAttention(3, partial(nn.Dropout, 0.0, deterministic=True))
-    results, variables = layer.init_with_output(rng, levels, jnp.concatenate(levels, axis=-1))
+    results, variables = jax.eval_shape(
+        layer.init_with_output, rng, levels, jnp.concatenate(levels, axis=-1)
+    )
     assert [y.shape for y in results] == [(2, 6, 2), (2, 6, 4)]
     shapes = jax.tree.map(jnp.shape, variables["params"])
     assert shapes["key"] == shapes["value"] == {"kernel": (6, 3, 6)}
@@ -49,8 +52,9 @@ def test_attention_keeps_the_shape_of_each_level(rng):
 
 def test_gate_of_zero_weights_halves_what_is_positive(rng):
     skip = jnp.array([2.0, -2.0, 4.0]).reshape(1, 1, 1, 3)
-    variables = jax.tree.map(jnp.zeros_like, ChannelGate().init(rng, skip[..., :2], skip))
-    gated = ChannelGate().apply(variables, skip[..., :2], skip)
+    shapes = jax.eval_shape(ChannelGate().init, rng, skip[..., :2], skip)
+    variables = jax.tree.map(jnp.zeros_like, shapes)
+    gated = jax.jit(ChannelGate().apply)(variables, skip[..., :2], skip)
     np.testing.assert_array_equal(gated[0, 0, 0], [1.0, 0.0, 2.0])
 
 

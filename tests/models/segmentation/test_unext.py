@@ -7,7 +7,7 @@ import pytest
 
 from cnnlab.errors import UserError
 from cnnlab.models import create_model
-from cnnlab.models.segmentation.unext import shift_groups
+from cnnlab.models.segmentation.unet_family.unext import shift_groups
 
 
 def test_channels_move_by_minus_two_to_two_and_zeros_come_in():

@@ -1,0 +1,21 @@
+"""Runs `launch.py prepare`; its help and its flags are `cnnlab.cli.flags.prepare`."""
+
+from absl import flags
+
+from cnnlab.cli.arguments import refuse_positional, require
+from cnnlab.data import prepare
+from cnnlab.program import program
+
+
+def run(values: flags.FlagValues, overrides: dict[str, str], positional: list[str]) -> int:
+    """Prepares the data set."""
+    refuse_positional("prepare", positional)
+    require("dataset", values.dataset)
+
+    folder = prepare(values.dataset, data_dir=values.data_dir, manual_dir=values.manual_dir)
+    print(
+        f"{values.dataset} is ready in {folder}. Train on it with:\n"
+        f"  {program()} train --config.data.name={values.dataset} --workdir=runs/"
+        f"{values.dataset}"
+    )
+    return 0

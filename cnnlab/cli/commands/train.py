@@ -1,0 +1,116 @@
+"""Runs `launch.py train`; its help and its flags are `cnnlab.cli.flags.train`."""
+
+import sys
+from pathlib import Path
+
+from absl import flags
+
+from cnnlab.classical import BASELINES
+from cnnlab.cli.arguments import refuse_positional
+from cnnlab.cli.config_flags import (
+    DEFAULT_EXPERIMENT,
+    config_lines,
+    resolve_config,
+)
+from cnnlab.cli.distributed_session import together
+from cnnlab.cli.jax_setup import enable_compilation_cache
+from cnnlab.cli.launcher import read_launcher
+from cnnlab.cli.run_job import submit_run
+from cnnlab.cli.runs import fit
+from cnnlab.cli.terminal import console
+from cnnlab.config import Config, apply_overrides, validate
+from cnnlab.errors import UserError
+from cnnlab.program import program
+from cnnlab.report.run_page.run_pictures import draw_run
+from cnnlab.storage.object_store import is_url, located
+from cnnlab.train.callbacks.progress import Silence, make_display
+from cnnlab.train.runtime import hosts
+from cnnlab.train.runtime.signals import Interrupted
+from cnnlab.train.runtime.workdir import Workdir
+
+
+def run(values: flags.FlagValues, overrides: dict[str, str], positional: list[str]) -> int:
+    """Trains a run, draws its pictures, and prints what to do next."""
+    refuse_positional("train", positional)
+    if read_launcher(values) == "slurm":
+        return _submit(values, overrides)
+    with together(values):
+        return _train(values, overrides)
+
+
+def _train(values: flags.FlagValues, overrides: dict[str, str]) -> int:
+    config, workdir = _config_and_workdir(values, overrides)
+    validate(config)
+    enable_compilation_cache()
+    if values.distributed and config.model.name in BASELINES:
+        raise UserError(f"model.name={config.model.name} is fitted on one host, not --distributed.")
+    first = not values.distributed or hosts.is_first()
+    display = make_display(console()) if first else Silence()
+    display.note(f"cnnlab: {config.model.name} on {config.data.name}, in {workdir}")
+    for line in config_lines(config):
+        display.note(line)
+    try:
+        result = fit(config, workdir, display=display)
+    except Interrupted as stop:
+        if first:
+            draw_run(workdir)
+            print(f"{stop} Resume with: {program()} train --workdir={workdir}", file=sys.stderr)
+        return 128 + stop.signum
+    if not first:
+        return 0
+    pictures = draw_run(workdir)
+    test = result["test"]
+    network = config.model.name not in BASELINES
+    here = not is_url(workdir)
+    summary = f"  {program()} summary --config={workdir}/config.json\n" if network and here else ""
+    board = f"  tensorboard --logdir={workdir}        (pip install tensorboard)" if here else ""
+    out = " --out=FOLDER" if config.task == "segmentation" else ""
+    numbers = "  ".join(f"{name} {_show(name, value)}" for name, value in test.items())
+    print(
+        f"\ntest: {numbers}\n"
+        f"  {result['num_parameters']:,} parameters, {result['seconds']:.1f} s of training, "
+        f"weights of step {result['checkpoint_step']} of {result['steps']}\n"
+        f"  pictures: {' '.join(f'{workdir}/{picture.name}' for picture in pictures)}\n"
+        f"\nnext:\n"
+        f"  {program()} eval --workdir={workdir}\n"
+        f"  {program()} predict --workdir={workdir} IMAGE.png{out}\n"
+        f"{summary}"
+        f"{board}"
+    )
+    return 0
+
+
+def _submit(values: flags.FlagValues, overrides: dict[str, str]) -> int:
+    if values.distributed:
+        raise UserError(
+            "--distributed is for the hosts themselves: leave it out. A job with several tasks, "
+            "e.g. --slurm=tasks_per_node=4, trains with them all."
+        )
+    config, workdir = _config_and_workdir(values, overrides)
+    validate(config)
+    (job,) = submit_run(config, workdir, options=values.slurm)
+    print(
+        f"submitted: {job}\n"
+        f"  it prints to {workdir}/logs/{job}_0_log.out and {job}_0_log.err\n"
+        f"next:\n"
+        f"  squeue --job={job}\n"
+        f"  scancel {job}        saves and stops; the same command resumes"
+    )
+    return 0
+
+
+def _show(name: str, value: float | None) -> str:
+    if value is None:
+        return "none"
+    return f"{value:.4f}" if name in ("loss", "brier") else f"{100 * value:.2f} %"
+
+
+def _config_and_workdir(
+    values: flags.FlagValues, overrides: dict[str, str]
+) -> tuple[Config, Path | str]:
+    """Returns config and workdir; without --config, a run's folder provides its own config."""
+    name = values.config
+    workdir = located(values.workdir or f"runs/{Path(name or DEFAULT_EXPERIMENT).stem}")
+    if name is None and values.workdir and Workdir(workdir).has_run:
+        return apply_overrides(Workdir(workdir).config(), overrides), workdir
+    return resolve_config(name or DEFAULT_EXPERIMENT, overrides), workdir

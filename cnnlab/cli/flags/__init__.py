@@ -1,0 +1,1 @@
+"""Help and flags of each command, without the imports that running it needs."""

@@ -1,0 +1,20 @@
+"""Measure a training run: images per second, time per part, compilation, memory, utilisation.
+
+usage: python launch.py benchmark [--config=EXPERIMENT] [--profile=FOLDER] [--json]
+
+  python launch.py benchmark --config=resnet18_cifar10 --config.batch_size=64
+  python launch.py benchmark --config=lenet_digits --profile=/tmp/trace
+
+Only the trace is saved; TensorBoard's profiler and ui.perfetto.dev open it.
+"""
+
+from absl import flags
+
+from cnnlab.cli.config_flags import define_config_flag
+
+
+def define_flags(values: flags.FlagValues) -> None:
+    """Defines the flags of this command."""
+    define_config_flag(values)
+    flags.DEFINE_string("profile", None, "Write a trace to this folder.", flag_values=values)
+    flags.DEFINE_bool("json", False, "Print one JSON object.", flag_values=values)

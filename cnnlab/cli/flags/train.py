@@ -1,0 +1,37 @@
+r"""Train a network (or fit a classical baseline), or resume a run.
+
+usage: python launch.py train [--config=EXPERIMENT] [--workdir=FOLDER] [--config.FIELD=VALUE ...]
+
+  python launch.py train --config=lenet_digits
+  python launch.py train --config=experiments/lenet_digits.py --workdir=runs/fast \
+      --config.optimizer.learning_rate=0.02 --config.epochs=5
+  python launch.py train --workdir=runs/fast        resumes that run
+  python launch.py train --workdir=runs/fast --config.epochs=60
+                                                    trains it longer, once it is complete
+  python launch.py train --workdir=runs/big --launcher=slurm --slurm=timeout_min=600 \
+      --slurm=nodes=2 --slurm=tasks_per_node=4 --slurm=gpus_per_node=4
+
+A run is one folder with the resolved config, checkpoints, metrics and pictures. Training in a
+folder that holds a run resumes it; a config that contradicts the saved one is refused, and the
+difference is shown. SIGTERM and Ctrl-C save the state, then exit with status 143 and 130.
+
+With --distributed, the processes of several hosts train one network, each on its share of every
+batch; start the same command on all of them. With --launcher=slurm, the run is submitted as a job
+of a Slurm cluster, whose tasks find each other (docs/scale.md).
+"""
+
+from absl import flags
+
+from cnnlab.cli.config_flags import define_config_flag
+from cnnlab.cli.host_flags import define_host_flags
+from cnnlab.cli.launcher import define_launcher_flags
+
+
+def define_flags(values: flags.FlagValues) -> None:
+    """Defines the flags of this command."""
+    define_config_flag(values, default=None)
+    flags.DEFINE_string(
+        "workdir", None, "Folder of the run; runs/EXPERIMENT by default.", flag_values=values
+    )
+    define_host_flags(values)
+    define_launcher_flags(values, slurm="the run is a job")

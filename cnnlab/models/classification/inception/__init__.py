@@ -1,0 +1,1 @@
+"""Classifiers made of branches side by side: GoogLeNet and its successor."""

@@ -1,0 +1,1 @@
+"""Classifiers designed for mobile devices."""

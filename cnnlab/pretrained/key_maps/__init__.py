@@ -1,0 +1,1 @@
+"""Other libraries' names of our architectures' layers: one file per family of names."""

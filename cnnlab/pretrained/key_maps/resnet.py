@@ -1,0 +1,37 @@
+"""ResNet, ResNeXt, Wide ResNet and SE-ResNet in torchvision and timm; ResNet v2 in timm."""
+
+from cnnlab.pretrained.key_maps.rules import TensorSpec, by_rules
+
+_BLOCK, _LAYER = "backbone/stage{s}_block{b}", "layer{s}.{b0}"
+
+v1 = by_rules(
+    ("backbone/stem_conv", "conv1"),
+    ("backbone/stem_norm", "bn1"),
+    (f"{_BLOCK}/conv{{n}}", f"{_LAYER}.conv{{n}}"),
+    (f"{_BLOCK}/norm{{n}}", f"{_LAYER}.bn{{n}}"),
+    (f"{_BLOCK}/shortcut_conv", f"{_LAYER}.downsample.0"),
+    (f"{_BLOCK}/shortcut_norm", f"{_LAYER}.downsample.1"),
+    (f"{_BLOCK}/squeeze_excite/reduce", f"{_LAYER}.se.fc1"),
+    (f"{_BLOCK}/squeeze_excite/expand", f"{_LAYER}.se.fc2"),
+    ("head/logits", "fc"),
+)
+
+# Of the Caffe networks of squeeze-and-excitation, in segmentation_models_pytorch.
+senet = by_rules(
+    ("backbone/stem_conv", "layer0.conv1"),
+    ("backbone/stem_norm", "layer0.bn1"),
+    (f"{_BLOCK}/conv{{n}}", f"{_LAYER}.conv{{n}}"),
+    (f"{_BLOCK}/norm{{n}}", f"{_LAYER}.bn{{n}}"),
+    (f"{_BLOCK}/shortcut_conv", f"{_LAYER}.downsample.0"),
+    (f"{_BLOCK}/shortcut_norm", f"{_LAYER}.downsample.1"),
+    (f"{_BLOCK}/squeeze_excite/reduce", f"{_LAYER}.se_module.fc1"),
+    (f"{_BLOCK}/squeeze_excite/expand", f"{_LAYER}.se_module.fc2"),
+)
+
+v2_timm = by_rules(
+    ("backbone/stem_conv", "stem.conv"),
+    (f"{_BLOCK}/shortcut_conv", "stages.{s0}.blocks.{b0}.downsample.conv"),
+    (f"{_BLOCK}/{{layer}}", "stages.{s0}.blocks.{b0}.{layer}"),
+    ("backbone/final_norm", "norm"),
+    ("head/logits", TensorSpec("head.fc", conv=True)),
+)

@@ -1,1 +1,0 @@
-"""What other libraries call the layers of our architectures: one file for a family of names."""

@@ -1,0 +1,159 @@
+"""Pictures of label maps: overlays, comparisons with the true labels, and files."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from PIL import Image
+
+from cnnlab.report.palette import IGNORE, make_palette
+from cnnlab.report.pixels import rgb
+from cnnlab.report.style import RED, figure_style, hide_frame
+from cnnlab.storage.output_file import output_file
+
+_CELL = 200  # pixels that a small image is magnified to, at least
+
+
+def background_class(class_names: Sequence[str]) -> int | None:
+    """Returns the class that is transparent and black: `background`, or 0 if names are numbers.
+
+    None if there is neither.
+    """
+    if list(class_names) == [str(label) for label in range(len(class_names))]:
+        return 0
+    return class_names.index("background") if "background" in class_names else None
+
+
+def overlay(
+    image: np.ndarray,
+    labels: np.ndarray,
+    palette: np.ndarray,
+    *,
+    background: int | None = 0,
+    opacity: float = 0.6,
+) -> np.ndarray:
+    """Tints an image by its classes, with a line of one pixel along their inner edges.
+
+    Args:
+      image: uint8 [height, width, 1 or 3].
+      labels: uint8 [height, width].
+      palette: uint8 [256, 3].
+      background: class without tint and line.
+      opacity: opacity of the tint, 0 to 1.
+
+    Returns:
+      uint8 [height, width, 3].
+    """
+    pixels, colors = rgb(image), palette[labels]
+    tinted = (pixels + opacity * (colors - pixels.astype(np.float32))).round().astype(np.uint8)
+    tinted = np.where(_edges(labels)[:, :, None], colors, tinted)
+    if background is not None:
+        tinted = np.where((labels == background)[:, :, None], pixels, tinted)
+    return tinted
+
+
+def panel(
+    images: Sequence[np.ndarray],
+    truths: Sequence[np.ndarray],
+    predictions: Sequence[np.ndarray],
+    class_names: Sequence[str],
+) -> np.ndarray:
+    """Draws a row per example: image, true labels, prediction, and wrong pixels.
+
+    Args:
+      images: uint8 [height, width, 1 or 3] each.
+      truths: uint8 [height, width] each; 255 is ignored.
+      predictions: uint8 [height, width] each.
+      class_names: names of the classes in the order of the labels.
+
+    Returns:
+      uint8 [height, width, 3], with a legend of the classes that occur.
+    """
+    background = background_class(class_names)
+    palette = make_palette(background)
+    heights = [2.0 * image.shape[0] / image.shape[1] for image in images]
+    present = np.unique(np.concatenate([np.unique(labels) for labels in [*truths, *predictions]]))
+    shown = [label for label in present if label != background]
+    names = {label: "ignored" if label == IGNORE else class_names[label] for label in shown}
+    columns = max(90 // (max(map(len, names.values()), default=0) + 6), 1)
+    legend_height = 0.5 + 0.22 * -(-len(shown) // columns)
+    with figure_style():
+        figure = Figure(
+            figsize=(8.6, sum(heights) + 0.32 * len(images) + legend_height), layout="constrained"
+        )
+        figure.get_layout_engine().set(w_pad=0.06, h_pad=0.06)
+        axes = figure.subplots(len(images), 4, squeeze=False, height_ratios=heights)
+        for row, example in zip(axes, zip(images, truths, predictions, strict=True), strict=True):
+            image, truth, prediction = (_magnify(x) for x in example)
+            wrong = (truth != prediction) & (truth != IGNORE)
+            cells = [
+                rgb(image),
+                overlay(image, truth, palette, background=background),
+                overlay(image, prediction, palette, background=background),
+                mark_wrong(image, wrong),
+            ]
+            for axis, cell in zip(row, cells, strict=True):
+                axis.imshow(cell, interpolation="antialiased")
+                hide_frame(axis)
+            counted = max((truth != IGNORE).sum(), 1)
+            row[3].set_xlabel(f"{100 * wrong.sum() / counted:.1f} % of pixels", fontsize=8)
+        for axis, title in zip(
+            axes[0], ("image", "truth", "prediction", "where they differ"), strict=True
+        ):
+            axis.set_title(title)
+        figure.legend(
+            handles=[Patch(color=palette[label] / 255, label=names[label]) for label in shown],
+            loc="outside lower center",
+            ncols=columns,
+            handlelength=1.0,
+            handleheight=1.0,
+        )
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[:, :, :3].copy()
+
+
+def mark_wrong(image: np.ndarray, wrong: np.ndarray) -> np.ndarray:
+    """Returns the image in faint gray with wrong pixels in red, uint8 [height, width, 3].
+
+    Args:
+      image: uint8 [height, width, 1 or 3].
+      wrong: bool [height, width].
+    """
+    faint = 255 - (255 - rgb(image).mean(axis=-1, keepdims=True)) * 0.35
+    red = np.array([int(RED[i : i + 2], 16) for i in (1, 3, 5)])
+    return np.where(wrong[:, :, None], red, faint).round().astype(np.uint8)
+
+
+def save_indexed_png(path: str | Path, labels: np.ndarray, palette: np.ndarray) -> None:
+    """Writes a label map as an indexed PNG, whose pixels are the labels.
+
+    Args:
+      path: path of the file.
+      labels: uint8 [height, width].
+      palette: uint8 [256, 3].
+    """
+    image = Image.fromarray(labels)
+    image.putpalette(palette.tobytes())
+    with output_file(path) as temporary:
+        image.save(temporary, format="PNG")
+
+
+def _edges(labels: np.ndarray) -> np.ndarray:
+    """Pixels with a 4-neighbour of another class."""
+    edges = np.zeros(labels.shape, bool)
+    beside, below = labels[:, 1:] != labels[:, :-1], labels[1:] != labels[:-1]
+    edges[:, 1:] |= beside
+    edges[:, :-1] |= beside
+    edges[1:] |= below
+    edges[:-1] |= below
+    return edges
+
+
+def _magnify(x: np.ndarray) -> np.ndarray:
+    """Repeats pixels so that lines of one pixel look thin."""
+    times = -(-_CELL // min(x.shape[:2]))
+    return x.repeat(times, axis=0).repeat(times, axis=1)

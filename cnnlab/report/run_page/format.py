@@ -1,0 +1,43 @@
+"""Numbers as the page's readers see them."""
+
+from typing import Any
+
+from cnnlab.tasks.words import NOTHING
+
+
+def show_big(number: float | None) -> str:
+    """61.7 k, 11.7 M, 1.82 G."""
+    if number is None:
+        return NOTHING
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if number >= size:
+            return f"{number / size:.3g} {letter}"
+    return f"{number:.3g}"
+
+
+def show_bytes(number: float | None) -> str:
+    return NOTHING if number is None else f"{show_big(number)}B"
+
+
+def show_duration(seconds: float | None) -> str:
+    if seconds is None:
+        return NOTHING
+    if seconds < 120:
+        return f"{seconds:.3g} s"
+    minutes = seconds / 60
+    return f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"
+
+
+def show_value(value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, list):
+        return ", ".join(map(show_value, value))
+    if isinstance(value, float) and len(repr(value)) > 9:
+        return f"{value:.6g}"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def color_of(group: int) -> str:
+    """As the page's program has it."""
+    return f"var(--c{group})" if group < 8 else f"hsl({group * 137.5 % 360} 60% 50%)"

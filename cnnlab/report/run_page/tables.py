@@ -1,0 +1,218 @@
+"""The tables and cards of the report, as plain values for its template."""
+
+import math
+import shlex
+from typing import Any
+
+import numpy as np
+
+from cnnlab.analysis.evaluation.calibration import Reliability
+from cnnlab.report.run_page.costs import Cost
+from cnnlab.report.run_page.format import show_duration
+from cnnlab.report.run_page.run_record import RunRecord
+from cnnlab.tasks.words import metric_words, show_score
+
+
+def report_title(records: list[RunRecord], groups: list[list[int]], labels: list[str]) -> str:
+    if len(groups) == 1:
+        config = records[0].config
+        seeds = f", {len(records)} seeds" if len(records) > 1 else ""
+        return f"{config.model.name} on {config.data.name}{seeds}"
+    data = sorted({record.config.data.name for record in records})
+    return f"{len(groups)} configurations on {', '.join(data)}"
+
+
+def rank_groups(records: list[RunRecord], groups: list[list[int]]) -> list[int]:
+    """Returns the groups, best on validation first, then those without such a score.
+
+    The test split is never used for ranking.
+    """
+
+    def key(number: int) -> tuple:
+        scores = [records[i].best_validation for i in groups[number]]
+        scores = [score for score in scores if score is not None]
+        if not scores:
+            return (1, 0.0)
+        sign = -1 if records[groups[number][0]].higher_is_better else 1
+        return (0, sign * float(np.mean(scores)))
+
+    return sorted(range(len(groups)), key=key)
+
+
+def group_row(
+    number: int, label: str, members: list[RunRecord], cost: Cost | None
+) -> dict[str, Any]:
+    """Returns the table row of runs that differ only by seed.
+
+    Of runs with one seed too, as a trial that is trained again, the first that is complete counts:
+    the second would make the spread too small.
+    """
+    by_seed: dict[int, RunRecord] = {}
+    for record in members:
+        if record.result is not None:
+            by_seed.setdefault(record.config.seed, record)
+    complete = list(by_seed.values())
+    scores = {}
+    for name in complete[0].result["test"] if complete else ():
+        scores[name] = _mean_sd([record.result["test"].get(name) for record in complete])
+    seconds = [record.result["seconds"] for record in complete]
+    speeds = [r.images_per_second for r in members if r.images_per_second]
+    return {
+        "number": number,
+        "label": label,
+        "members": members,
+        "complete": len(complete),
+        "seeds": len({record.config.seed for record in members}),
+        "scores": scores,
+        "validation": _mean_sd([record.best_validation for record in complete or members]),
+        "metric": members[0].metric,
+        "cost": cost,
+        "params": complete[0].result["num_parameters"] if complete else cost and cost.params,
+        "seconds": float(np.mean(seconds)) if seconds else None,
+        "images_per_second": float(np.median(speeds)) if speeds else None,
+        "device": ", ".join(sorted({_device(record) for record in members} - {""})),
+    }
+
+
+def _mean_sd(values: list[float | None]) -> tuple[float | None, float | None]:
+    """Mean and standard deviation, divisor n - 1, of the values that are known."""
+    known = [value for value in values if value is not None]
+    if not known:
+        return None, None
+    return float(np.mean(known)), float(np.std(known, ddof=1)) if len(known) > 1 else None
+
+
+def _device(record: RunRecord) -> str:
+    """`2 x cpu`, of the last start."""
+    if not record.starts:
+        return ""
+    start = record.starts[-1]
+    count = record.config.num_devices or len(start.get("devices", [1]))
+    kind = str(start.get("device_kind", ""))
+    return f"{count} x {kind}" if count > 1 else kind
+
+
+def run_order(record: RunRecord) -> tuple:
+    """Sort key of runs: complete ones first, best on validation first."""
+    score, sign = record.best_validation, -1 if record.higher_is_better else 1
+    return (record.result is None, math.inf if score is None else sign * score)
+
+
+def test_metrics(records: list[RunRecord]) -> list[str]:
+    """Returns the names of test metrics, those that pick the best checkpoint first."""
+    names = [record.metric for record in records if record.result]
+    for record in records:
+        names += list(record.result["test"]) if record.result else []
+    return list(dict.fromkeys(names))
+
+
+def dataset_cards(records: list[RunRecord]) -> list[dict[str, Any]]:
+    found = {}
+    for record in records:
+        if record.info is not None:
+            found.setdefault(record.info.name, record.info)
+    return [
+        {
+            "name": info.name,
+            "classes": info.num_classes,
+            "shape": "x".join(map(str, info.image_shape)),
+            "splits": ", ".join(f"{count:,} {split}" for split, count in info.num_examples.items()),
+        }
+        for info in found.values()
+    ]
+
+
+def environment_rows(record: RunRecord) -> dict[str, str]:
+    """Returns the environment of a run's last start as rows of a table."""
+    if not record.starts:
+        return {}
+    start = record.starts[-1]
+    rows = {
+        "started": str(record.starts[0].get("time", "")),
+        "times started": str(len(record.starts)),
+        "git revision": str(start.get("git_revision") or "not in a repository"),
+        "device": f"{start.get('device_kind', '')} ({len(start.get('devices', []))})",
+        "platform": str(start.get("platform", "")),
+        "python": str(start.get("python", "")),
+        **{str(name): str(version) for name, version in start.get("versions", {}).items()},
+        "command": shlex.join(map(str, start.get("command", []))),
+    }
+    return rows
+
+
+def result_cards(context: dict[str, Any]) -> list[dict[str, str]]:
+    """Returns the headline numbers: the best configuration, number of runs, time."""
+    groups, records = context["groups"], context["records"]
+    cards = []
+    seen = set()
+    for number in context["ranked"]:
+        group = groups[number]
+        config = group["members"][0].config
+        place = (config.task, config.data.name)
+        mean, sd = group["scores"].get(group["metric"], (None, None))
+        if place in seen or mean is None:
+            continue
+        seen.add(place)
+        chosen = "" if len(groups) == 1 else ", best on validation"
+        cards.append(
+            {
+                "what": f"Test {metric_words(group['metric'])}{chosen}",
+                "value": show_score(mean, group["metric"]),
+                "small": "" if sd is None else f"± {show_score(sd, group['metric'])}",
+                "about": group["label"]
+                + ("" if sd is None else f"; ±: sd over {group['complete']} seeds"),
+            }
+        )
+    complete = sum(record.result is not None for record in records)
+    seconds = sum(record.result["seconds"] for record in records if record.result)
+    unfinished = [record for record in records if record.result is None]
+    if len(records) > 1 or unfinished:
+        cards.append(
+            {
+                "what": "Runs complete",
+                "value": str(complete),
+                "small": f"of {len(records)}",
+                "about": ", ".join(f"{r.name}: {r.status}" for r in unfinished[:3]),
+            }
+        )
+    if complete:
+        cards.append(
+            {
+                "what": "Training time" if len(records) == 1 else "Training time in all",
+                "value": show_duration(seconds),
+                "small": "",
+                "about": groups[0]["device"] if len({g["device"] for g in groups}) == 1 else "",
+            }
+        )
+    return cards
+
+
+def reliability_bars(found: Reliability) -> list[dict[str, Any]]:
+    """Returns the bars of a diagram of 100 by 100 units, with their upper edges."""
+    bars = []
+    for low, high, count, confidence, accuracy in zip(
+        found.edges[:-1], found.edges[1:], found.counts, found.confidence, found.accuracy,
+        strict=True,
+    ):  # fmt: skip
+        if not count:
+            continue
+        top, other = 100 * (1 - accuracy), 100 * (1 - confidence)
+        bars.append(
+            {
+                "x": round(100 * low + 0.4, 2),
+                "width": round(100 * (high - low) - 0.8, 2),
+                "top": round(top, 2),
+                "height": round(100 - top, 2),
+                "gap_top": round(min(top, other), 2),
+                "gap": round(abs(top - other), 2),
+                "fill": "var(--c1)" if other < top else "var(--c2)",
+                "opacity": 0.35 if other < top else 1.0,
+                "text": f"{count} answers of {100 * confidence:.1f} % confidence: "
+                f"{100 * accuracy:.1f} % are right",
+            }
+        )
+    return bars
+
+
+def most_common(values: list[Any]) -> Any:
+    return max(values, key=values.count)

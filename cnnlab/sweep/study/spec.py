@@ -1,0 +1,127 @@
+"""What makes a study the study that it is: as JSON in its folder and in its storage."""
+
+import dataclasses
+from typing import Any
+
+import optuna
+from optuna.pruners import BasePruner
+
+from cnnlab.config import differences, from_json
+from cnnlab.errors import UserError
+from cnnlab.sweep.sampling.pruner import make_pruner
+from cnnlab.sweep.sampling.sampler import SpaceSampler
+from cnnlab.sweep.space.config_space import config_fields
+from cnnlab.sweep.space.param_text import parse_param
+from cnnlab.sweep.space.space import Space, Values
+from cnnlab.sweep.study.optuna_quiet import quiet_optuna
+
+
+@dataclasses.dataclass(frozen=True)
+class Spec:
+    """All that its results depend on.
+
+    Attributes:
+      objective: `{"config": ...}` of an experiment, or `{"function": name}`.
+      space: path and text of each hyper-parameter.
+      constraints: texts.
+      metric: what is searched for; `value` of a function.
+      direction: `maximize` or `minimize`.
+      sampler: text, see `SpaceSampler`.
+      pruner: text, see `make_pruner`.
+      evaluations: of a whole run; None where that is not known.
+      repeats: of each trial.
+      seed: seed of the sampler.
+    """
+
+    objective: dict[str, Any]
+    space: list[list[str]]
+    constraints: list[str]
+    metric: str
+    direction: str
+    sampler: str
+    pruner: str
+    evaluations: int | None
+    repeats: int
+    seed: int
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, tree: dict[str, Any]) -> "Spec":
+        """The inverse of `to_json`; raises a `UserError` for something else."""
+        names = {field.name for field in dataclasses.fields(cls)}
+        if not isinstance(tree, dict) or not names <= tree.keys():
+            raise UserError("This is not the description of a study.")
+        return cls(**{name: tree[name] for name in names})
+
+    def differences(self, asked: "Spec") -> list[str]:
+        """Lines `what: saved -> asked` where two studies contradict each other."""
+        lines = []
+        if "config" in self.objective and "config" in asked.objective:
+            saved, other = (from_json(spec.objective["config"]) for spec in (self, asked))
+            lines += [f"config.{line}" for line in differences(saved, other)]
+        elif self.objective != asked.objective:
+            lines.append(f"objective: {_name(self.objective)} -> {_name(asked.objective)}")
+        # By name and not in a list, for the order of hyper-parameters matters to a grid alone.
+        old, new = _by_path(self.space), _by_path(asked.space)
+        lines += [
+            f"param {path}: {old.get(path, 'none')} -> {new.get(path, 'none')}"
+            for path in old | new
+            if old.get(path) != new.get(path)
+        ]
+        if not lines and self.space != asked.space:
+            lines.append(f"order of param: {', '.join(old)} -> {', '.join(new)}")
+        for name in ("constraints", "metric", "direction", "sampler", "pruner", "repeats", "seed"):
+            saved, other = getattr(self, name), getattr(asked, name)
+            if saved != other:
+                lines.append(f"{name}: {saved} -> {other}")
+        return lines
+
+    def make_space(self) -> Space:
+        """The space, which was checked when the study was made."""
+        config = self.objective.get("config")
+        others = None if config is None else config_fields(from_json(config))
+        pairs = [(path, parse_param(text)) for path, text in self.space]
+        return Space(pairs, self.constraints, others=others)
+
+    def make_sampler(self) -> SpaceSampler:
+        """The sampler; raises a `UserError` for one that cannot search the space."""
+        return SpaceSampler(self.sampler, self.make_space(), seed=self.seed)
+
+    def make_pruner(self) -> BasePruner:
+        """The pruner; raises a `UserError` for one that trials are too short for."""
+        return make_pruner(self.pruner, evaluations=self.evaluations)
+
+    def count_trials(self, asked: int | None) -> int:
+        """How many trials there are: as many as asked for, or all of a space of lists if fewer.
+
+        Raises:
+          UserError: neither is known.
+        """
+        counts = [n for n in (asked, self.make_sampler().count) if n is not None]
+        if not counts:
+            raise UserError(f"Say how many trials: trials=N. {self.sampler} has no end here.")
+        return min(counts)
+
+    def proposals(self, count: int) -> list[Values | None]:
+        """The first trials, by path; None for those that depend on results."""
+        space, sampler = self.make_space(), self.make_sampler()
+        with quiet_optuna():
+            study = optuna.create_study(sampler=sampler)
+            return [
+                None if sampler.needs_results(number) else space.suggest(study.ask())
+                for number in range(count)
+            ]
+
+
+def _by_path(space: list[list[str]]) -> dict[str, str]:
+    texts: dict[str, list[str]] = {}
+    for path, text in space:
+        texts.setdefault(path, []).append(text)
+    return {path: " and ".join(parts) for path, parts in texts.items()}
+
+
+def _name(objective: dict[str, Any]) -> str:
+    return objective.get("function", "a config")

@@ -1,0 +1,196 @@
+"""A study: Optuna's, with its description, its locks and its folder; made, joined, and read.
+
+On disk, FOLDER holds:
+
+study.json   what the study is: config, space, sampler, seed, ... (`Spec`), and where its trials are
+journal.log  the trials, Optuna's journal; not where they are in a database
+locks        who works on which trial
+trials/NNNN  the run of each trial, and NNNN.log with what it printed; of repeated trials, the
+             runs are NNNN/repeatR
+logs/        what worker processes had to say
+"""
+
+import contextlib
+from pathlib import Path
+
+import optuna
+from optuna.storages import BaseStorage, InMemoryStorage
+from optuna.trial import FrozenTrial
+
+from cnnlab.config import from_json
+from cnnlab.errors import UserError
+from cnnlab.report.study_page.data import StudyResults
+from cnnlab.storage.output_file import check_utf8
+from cnnlab.sweep.space.space import Values
+from cnnlab.sweep.study.description import FILE, check_same, read_description, write_description
+from cnnlab.sweep.study.leases import Leases
+from cnnlab.sweep.study.optuna_quiet import quiet_optuna
+from cnnlab.sweep.study.reading import read_study
+from cnnlab.sweep.study.spec import Spec
+from cnnlab.sweep.study.storage import find_study, open_storage, without_password
+
+
+class Study:
+    """An open study.
+
+    Attributes:
+      folder: where its runs lie; None of one that lives in this process alone.
+      spec: what it is.
+      name: what it is called; that of its folder when it was made.
+      storage_url: of the database; None for the journal.
+      storage: Optuna's.
+      leases: who works on which trial.
+      optuna: Optuna's study, for Optuna's own tools as well.
+      total: how many trials there are to be.
+    """
+
+    def __init__(
+        self,
+        folder: Path | None,
+        spec: Spec,
+        storage: BaseStorage,
+        leases: Leases,
+        *,
+        name: str,
+        storage_url: str | None = None,
+        trials: int | None,
+        create: bool = True,
+    ):
+        """See `open_study`."""
+        self.folder, self.spec, self.name, self.storage_url = folder, spec, name, storage_url
+        self.storage, self.leases = storage, leases
+        self.space, self.sampler = spec.make_space(), spec.make_sampler()
+        find_study(storage, leases, name, spec.direction, create=create)
+        with quiet_optuna():
+            self.optuna = optuna.load_study(
+                study_name=name, storage=storage, sampler=self.sampler, pruner=spec.make_pruner()
+            )
+        self._agree()
+        if trials is None:
+            trials = self.optuna.user_attrs.get("trials")
+        elif trials != self.optuna.user_attrs.get("trials"):
+            self.optuna.set_user_attr("trials", trials)
+        self.total = spec.count_trials(trials)
+
+    def _agree(self) -> None:
+        """Writes the description into the storage, or compares it with the one that is there."""
+        with self.leases.mutex():
+            if "spec" not in self.optuna.user_attrs:
+                self.optuna.set_user_attr("spec", self.spec.to_json())
+                return
+        there = Spec.from_json(self.optuna.user_attrs["spec"])
+        check_same(there, self.spec, f"the storage's study '{self.name}'")
+
+    @property
+    def has_runs(self) -> bool:
+        """Whether its trials are runs of a config, in its folder."""
+        return self.folder is not None and "config" in self.spec.objective
+
+    def trials(self) -> list[FrozenTrial]:
+        """All trials as they stand, by number."""
+        return self.optuna.get_trials(deepcopy=False)
+
+    def values(self, trial: FrozenTrial) -> Values:
+        """The hyper-parameters of a trial, by the paths that they set."""
+        return self.space.by_path(self.space.restore(trial.params))
+
+    def to_take(self) -> int:
+        """How many trials wait for a worker: new ones, and those that nobody works on."""
+        trials = self.trials()
+        free = [not t.state.is_finished() and self.leases.is_free(t.number) for t in trials]
+        return max(self.total - len(trials), 0) + sum(free)
+
+    def is_over(self) -> bool:
+        """Whether all trials have ended."""
+        trials = self.trials()
+        return len(trials) >= self.total and all(t.state.is_finished() for t in trials)
+
+    def headline(self) -> str:
+        """What it is, in one line."""
+        spec = self.spec
+        what = f"{self.total} trials by {spec.sampler}"
+        if spec.pruner != "none":
+            what += f", ended early by {spec.pruner}"
+        if spec.repeats > 1:
+            what += f", each with {spec.repeats} seeds"
+        return f"study of {spec.metric}, {what}, in {self.folder}"
+
+    def results(self) -> StudyResults:
+        """The trials as they stand."""
+        return read_study(
+            self.optuna,
+            metric=self.spec.metric,
+            direction=self.spec.direction,
+            total=self.total,
+            folder=self.folder if self.has_runs else None,
+        )
+
+    def write_results(self) -> StudyResults:
+        """Writes table, best config, pictures and page into the folder."""
+        from cnnlab.sweep.study.results import write_results  # matplotlib takes its time
+
+        config = self.spec.objective.get("config")
+        return write_results(
+            self.optuna,
+            self.folder,
+            config and from_json(config),
+            self.spec.metric,
+            self.spec.direction,
+            total=self.total,
+        )
+
+
+def open_study(
+    folder: Path | None, spec: Spec | None, *, storage_url: str | None, trials: int | None
+) -> Study:
+    """Makes a study, or joins the one that is there.
+
+    Args:
+      folder: of the study; None keeps it in this process.
+      spec: what it is; None joins the study that the folder describes, and makes none.
+      storage_url: `postgresql://...`, for many machines; None takes what the folder says, else the
+        journal in it.
+      trials: how many there are to be; None leaves that as it is, or to the sampler.
+
+    Raises:
+      UserError: there is no study, or another one; the storage cannot be reached.
+    """
+    if folder is None:
+        return Study(None, spec, InMemoryStorage(), Leases(), name="study", trials=trials)
+    saved = read_description(folder)
+    if saved is None and spec is None:
+        raise UserError(
+            f"There is no study in {folder} (no {FILE}): start one with param=PATH=RANGE."
+        )
+    name, create = folder.resolve().name, spec is not None
+    if saved is not None:
+        if spec is not None:
+            check_same(saved.spec, spec, str(folder))
+        name, spec, known = saved.name, saved.spec, saved.storage_url
+        if without_password(storage_url or known) != known:
+            raise UserError(
+                f"{folder} has its trials in {known or 'its own journal'}, not in "
+                f"{without_password(storage_url)}."
+            )
+        storage_url = storage_url or known
+    if storage_url is None:
+        if saved is None:
+            spec.count_trials(trials)  # before anything is written
+        _make(folder)
+    storage, leases = open_storage(folder, name, storage_url)
+    _make(folder)
+    study = Study(folder, spec, storage, leases, name=name, storage_url=storage_url,
+                  trials=trials, create=create)  # fmt: skip
+    if saved is None:
+        write_description(folder, name, spec, storage_url)
+    return study
+
+
+def _make(folder: Path) -> None:
+    check_utf8(folder, name="study")
+    try:
+        (folder / "trials").mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            (folder / f".{FILE}.tmp").unlink()
+    except OSError as error:
+        raise UserError(f"study={folder} cannot be made: {error.strerror}.") from error

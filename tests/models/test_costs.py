@@ -1,0 +1,38 @@
+"""The table of sizes and costs that `launch.py list models` shows."""
+
+import json
+
+import pytest
+
+from cnnlab.models import list_models
+from cnnlab.models.catalog import MODELS
+from cnnlab.models.costs import usual_cost
+from tests.models.make_costs import FORMS, TABLE, row
+
+_SAMPLE = ("mlp", "lenet", "alexnet", "resnet18", "mobilenet_v2", "unet", "unet3d")
+
+
+def test_every_model_of_ours_is_in_the_table():
+    """`python -m tests.models.make_costs` adds those that are missing."""
+    ours = {name for name in list_models() if MODELS.entry(name).plugin is None}
+    assert set(json.loads(TABLE.read_text())) == ours
+
+
+@pytest.mark.parametrize(
+    "name",
+    [n if n in _SAMPLE else pytest.param(n, marks=pytest.mark.slow) for n in FORMS],
+)
+def test_row_is_what_the_network_is(name):
+    assert json.loads(TABLE.read_text())[name] == row(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "macs"),
+    [("resnet18", 11_689_512, 1.814e9), ("resnet50", 25_557_032, 4.089e9),
+     ("vgg16", 138_357_544, 15.47e9), ("mobilenet_v2", 3_504_872, 0.301e9)],
+)  # fmt: skip
+def test_costs_are_those_that_torchvision_states(name, params, macs):
+    cost = usual_cost(name)
+    assert cost.params == params
+    assert cost.macs == pytest.approx(macs, rel=0.01)
+    assert cost.weights

@@ -2,6 +2,7 @@
 
 import re
 from collections import OrderedDict
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +12,7 @@ import pytest
 from cnnlab.models import create_model, list_models, model_options, model_task
 from cnnlab.pretrained.convert import COUNTER, constants_of, named_tensors, state_dict
 from cnnlab.pretrained.loading import fit_weights
+from cnnlab.pretrained.peer import ReferenceModel
 from cnnlab.pretrained.peers import LIBRARIES, PEERS, peers_of, why_no_peer
 from cnnlab.pretrained.sources import Weights
 from tests.conftest import assert_trees_equal
@@ -71,8 +73,28 @@ def check_tensors(peer, shapes, network):
     }
 
 
-def check(group, record_property, size=64, narrow=None):
-    """Asserts equal logits and the identity of the round trip, for all networks of a group."""
+class Pair(NamedTuple):
+    """The same weights in both networks, and their logits [batch, classes] of the same images."""
+
+    peer: ReferenceModel
+    network: Any  # the peer's, in PyTorch
+    images: np.ndarray
+    ours: np.ndarray
+    theirs: np.ndarray
+
+    @property
+    def error(self):
+        """The largest difference of the logits, as a share of the largest logit."""
+        return float(np.abs(self.ours - self.theirs).max() / np.abs(self.theirs).max())
+
+    @property
+    def spread(self):
+        """How far the logits of the two images are apart, as a share of the largest logit."""
+        return float(np.abs(self.theirs[0] - self.theirs[1]).max() / np.abs(self.theirs).max())
+
+
+def pairs(group, size=64, narrow=None):
+    """Yields the pairs of a group; asserts that weights come through the round trip unchanged."""
     name, options = group[0].architecture, dict(group[0].options)
     model = create_model(name, num_classes=1000, **options)
     full_shapes = shapes_of(model)
@@ -98,7 +120,7 @@ def check(group, record_property, size=64, narrow=None):
             network = build(peer.library, peer.name, **arguments[peer.library])
         tensors = named_tensors(shapes, peer.namings[0])
         if variables is None:
-            randomise(network, seed=len(name), size=size)
+            randomise(network, seed=seed_of(name), size=size)
         else:  # the weights of the first, under its names: exported as a user would
             load_back(network, state_dict(variables, tensors))
             network.eval()
@@ -114,20 +136,28 @@ def check(group, record_property, size=64, narrow=None):
             ours = np.asarray(apply(variables, images))
         else:
             assert_trees_equal(found.merge(shapes), variables)
-        theirs = logits_of(network, images)
-        largest = np.abs(theirs).max()
-        spread = np.abs(theirs[0] - theirs[1]).max() / largest
-        assert spread > 0.02, "blind: the logits hardly depend on the image"
-        error = float(np.abs(ours - theirs).max() / largest)
-        record_property(f"{peer} at {size}", error)
-        print(f"{peer} at {size}: {error:.1e} of {largest:.3g}, spread {spread:.2g}")
-        assert error < TOLERANCE
+        yield Pair(peer, network, images, ours, logits_of(network, images))
         back = state_dict(variables, tensors)
         assert back.keys() == stored.keys()
         for key, array in back.items():
             assert array.dtype == stored[key].dtype, key
             assert np.array_equal(array, stored[key]), key
         load_back(network, back)
+
+
+def seed_of(name):
+    """Seed of the random weights of an architecture."""
+    return len(name)
+
+
+def check(group, record_property, size=64, narrow=None):
+    """Asserts equal logits and the identity of the round trip, for all networks of a group."""
+    for pair in pairs(group, size, narrow):
+        label = f"{pair.peer} at {pair.images.shape[1]}"
+        record_property(label, pair.error)
+        print(f"{label}: {pair.error:.1e}, spread {pair.spread:.2g}")
+        assert pair.spread > 0.02, "blind: the logits hardly depend on the image"
+        assert pair.error < TOLERANCE
 
 
 def load_back(network, arrays):

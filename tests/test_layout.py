@@ -15,8 +15,8 @@ ROOT = Path(cnnlab.__file__).parent
 INITS = sorted([*ROOT.rglob("__init__.py"), *ROOT.rglob("__init__.pyi")])
 FOLDERS = sorted({path.parent for path in ROOT.rglob("*.py")})
 
-# Tables of architectures and layers, one file for each.
-TABLES = {"models/classification", "nn"}
+# Tables of architectures, layers and commands, one file for each.
+TABLES = {"models/classification", "nn", "cli/commands", "cli/flags"}
 
 
 def test_no_files_import_each_other():

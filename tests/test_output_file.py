@@ -93,6 +93,7 @@ def test_what_cannot_be_written_is_one_sentence(tmp_path):
 COMMANDS = [
     ["find_lr", "--config=mlp_digits"],
     ["report", "no_run"],
+    ["results", "no_run"],
     ["export", "--workdir=no_run"],
     ["export", "--workdir=no_run", "--format=stablehlo"],
     ["features", "--workdir=no_run"],

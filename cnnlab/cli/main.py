@@ -39,6 +39,7 @@ COMMANDS = (
     "export",
     "analyze",
     "report",
+    "results",
     "course",
 )
 # Commands that read neither runs nor configs.

@@ -1,4 +1,4 @@
-"""The command that trains a run again."""
+"""The command that trains a run again, or an experiment with any seed."""
 
 import shlex
 from typing import Any
@@ -35,8 +35,17 @@ def reproduce_command(config: Config, workdir: str) -> str:
     if found is None:
         return f"{program()} train --config=config.json {target}"
     name, flags = found
+    return f"{program()} {_train(name, [target], flags)}"
+
+
+def experiment_command(name: str, flags: dict[str, str]) -> str:
+    """The command `train` of an experiment with flags, without seed, workdir and program."""
+    return _train(name, [], {path: value for path, value in flags.items() if path != "seed"})
+
+
+def _train(name: str, more: list[str], flags: dict[str, str]) -> str:
     words = [f"--config.{path}={shlex.quote(value)}" for path, value in flags.items()]
-    return " ".join([f"{program()} train", f"--config={name}", target, *words])
+    return " ".join(["train", f"--config={name}", *more, *words])
 
 
 def nearest_experiment(config: Config) -> tuple[str, dict[str, str]] | None:

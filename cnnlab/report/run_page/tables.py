@@ -2,6 +2,7 @@
 
 import math
 import shlex
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -42,19 +43,11 @@ def rank_groups(records: list[RunRecord], groups: list[list[int]]) -> list[int]:
 def group_row(
     number: int, label: str, members: list[RunRecord], cost: Cost | None
 ) -> dict[str, Any]:
-    """Returns the table row of runs that differ only by seed.
-
-    Of runs with one seed too, as a trial that is trained again, the first that is complete counts:
-    the second would make the spread too small.
-    """
-    by_seed: dict[int, RunRecord] = {}
-    for record in members:
-        if record.result is not None:
-            by_seed.setdefault(record.config.seed, record)
-    complete = list(by_seed.values())
+    """Returns the table row of runs that differ only by seed."""
+    complete = complete_by_seed(members)
     scores = {}
     for name in complete[0].result["test"] if complete else ():
-        scores[name] = _mean_sd([record.result["test"].get(name) for record in complete])
+        scores[name] = mean_sd([record.result["test"].get(name) for record in complete])
     seconds = [record.result["seconds"] for record in complete]
     speeds = [r.images_per_second for r in members if r.images_per_second]
     return {
@@ -64,26 +57,39 @@ def group_row(
         "complete": len(complete),
         "seeds": len({record.config.seed for record in members}),
         "scores": scores,
-        "validation": _mean_sd([record.best_validation for record in complete or members]),
+        "validation": mean_sd([record.best_validation for record in complete or members]),
         "metric": members[0].metric,
         "cost": cost,
         "params": complete[0].result["num_parameters"] if complete else cost and cost.params,
         "seconds": float(np.mean(seconds)) if seconds else None,
         "images_per_second": float(np.median(speeds)) if speeds else None,
-        "device": ", ".join(sorted({_device(record) for record in members} - {""})),
+        "device": ", ".join(sorted({device_of(record) for record in members} - {""})),
     }
 
 
-def _mean_sd(values: list[float | None]) -> tuple[float | None, float | None]:
-    """Mean and standard deviation, divisor n - 1, of the values that are known."""
+def complete_by_seed(members: list[RunRecord]) -> list[RunRecord]:
+    """Returns the complete runs, one for each seed.
+
+    Of several runs with one seed, as a trial that is trained again, the first counts: the second
+    would make the spread too small.
+    """
+    by_seed: dict[int, RunRecord] = {}
+    for record in members:
+        if record.result is not None:
+            by_seed.setdefault(record.config.seed, record)
+    return list(by_seed.values())
+
+
+def mean_sd(values: Sequence[float | None]) -> tuple[float | None, float | None]:
+    """Returns mean and standard deviation, divisor n - 1, of the values that are known."""
     known = [value for value in values if value is not None]
     if not known:
         return None, None
     return float(np.mean(known)), float(np.std(known, ddof=1)) if len(known) > 1 else None
 
 
-def _device(record: RunRecord) -> str:
-    """`2 x cpu`, of the last start."""
+def device_of(record: RunRecord) -> str:
+    """Returns the device of a run's last start, e.g. `2 x cpu`; empty if it is not known."""
     if not record.starts:
         return ""
     start = record.starts[-1]

@@ -7,6 +7,7 @@ import pytest
 
 from cnnlab.errors import UserError
 from cnnlab.models import create_model, list_models, model_options
+from cnnlab.models.catalog import model_family
 from cnnlab.models.segmentation.encoder_decoder.encoders import (
     encoder_strides,
     make_encoder,
@@ -18,6 +19,11 @@ ENCODERS = [name for name in list_models(task="classification") if name != "mlp"
 # One with few maps, one that every decoder takes, one with blocks, one that expands its channels;
 # the others are traced by the slow tests.
 QUICK = {"lenet_relu", "vgg11_bn", "resnet18", "mobilenet_v2"}
+# Traced under every decoder: these, the first of each family, and those whose maps have strides of
+# their own. A decoder sees the maps only, so the maps of all the others are held to be like these.
+FIRST = {model_family(name): name for name in reversed(ENCODERS)}
+OWN_STRIDES = {"nin_cifar", "wrn_16_4", "densenet_bc_100_12", "vit_b_32", "vit_h_14"}
+WHOLE = [n for n in ENCODERS if n in QUICK | OWN_STRIDES | {"resnet50"} | set(FIRST.values())]
 CHANNELS, CLASSES = (1, 3, 5), (1, 2, 21)
 # Options that make a decoder small, where it has them.
 NARROW = {"hidden": (), "widths": (8, 8, 8, 4, 4), "width": 8, "pyramid_width": 8, "fine_width": 4}
@@ -98,7 +104,7 @@ def slow(*values):
     return pytest.param(*values, marks=pytest.mark.slow)
 
 
-@pytest.mark.parametrize("encoder", [n if n in QUICK else slow(n) for n in ENCODERS])
+@pytest.mark.parametrize("encoder", [n if n in QUICK else slow(n) for n in WHOLE])
 def test_under_every_decoder(encoder):
     """All pairs, at an odd size; channels and classes take their turns."""
     channels = CHANNELS[ENCODERS.index(encoder) % len(CHANNELS)]
@@ -117,6 +123,22 @@ def test_under_every_decoder(encoder):
         logits = traced(model.head, maps, images)
         assert logits.shape == (*size, classes), name
         assert logits.dtype == jnp.float32, name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("encoder", [name for name in ENCODERS if name not in WHOLE])
+def test_maps_are_like_those_of_one_under_every_decoder(encoder):
+    network = make_encoder(encoder, small(encoder), jnp.float32)
+    strides = network.backbone.strides
+    kin = [name for name in WHOLE if model_family(name) == model_family(encoder)]
+    assert strides in [make_encoder(n, small(n), jnp.float32).backbone.strides for n in kin]
+    size = (network.min_size + 6, network.min_size + 1)
+    maps = traced(network.backbone, jax.ShapeDtypeStruct((1, *size, 3), jnp.float32))
+    assert len(maps) == len(strides)
+    for features, stride in zip(maps, strides, strict=True):
+        if stride:  # 0 is a vector; borders that are not padded take away a little
+            lost = [-(-n // stride) - m for n, m in zip(size, features.shape[1:3], strict=True)]
+            assert all(0 <= n <= 3 for n in lost)
 
 
 def test_a_network_without_maps_is_no_encoder():

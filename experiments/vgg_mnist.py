@@ -5,7 +5,7 @@
     python launch.py prepare --dataset=mnist
     python launch.py train --config=vgg_mnist
 
-The weights are those of the evaluation, one every two epochs, that was best on 5 % of the training
+Scores are in docs/results.md. The weights are those of the evaluation, one every two epochs, that was best on 5 % of the training
 split.
 """
 

@@ -69,7 +69,7 @@ def command_help(module: ModuleType, values: flags.FlagValues) -> str:
 def field_meanings(config: Any, prefix: str = "") -> dict[str, str]:
     """Descriptions of the fields of nested dataclasses by path, from their `Attributes`."""
     text = inspect.getdoc(type(config)).partition("Attributes:\n")[2]
-    told = {
+    written = {
         name: " ".join(meaning.split())
         for name, meaning in re.findall(r"^  (\w+): (.*(?:\n    .*)*)", text, flags=re.M)
     }
@@ -79,7 +79,7 @@ def field_meanings(config: Any, prefix: str = "") -> dict[str, str]:
         if dataclasses.is_dataclass(value):
             meanings |= field_meanings(value, f"{prefix}{field.name}.")
         else:
-            meanings[prefix + field.name] = told[field.name].replace("`", "")
+            meanings[prefix + field.name] = written[field.name].replace("`", "")
     return meanings
 
 

@@ -26,7 +26,7 @@ _STATE = "state.json"
 _LOCK = ".lock"
 # How often objects are listed again because they changed while they were copied.
 _TRIES = 4
-# Copies of more bytes are told.
+# Copies of more bytes are announced.
 _LARGE = 2**26
 
 # What identifies the content of a local file without reading it: inode, size, time of change.

@@ -77,7 +77,7 @@ def list_files(url: str) -> dict[str, Listed]:
       StoreError: there is no such bucket, or it cannot be read.
     """
     prefix = _key(url) + "/"
-    with _told(url, "read"):
+    with _in_a_sentence(url, "read"):
         found = _file_system(url).find(_key(url), detail=True) or {}
     listed = {}
     for key, info in found.items():
@@ -96,7 +96,7 @@ def download(url: str, files: Mapping[str, Path]) -> None:
       StoreError: they cannot be read.
     """
     names = list(files)
-    with _told(url, "read", missing=False):
+    with _in_a_sentence(url, "read", missing=False):
         for start in range(0, len(names), _AT_ONCE):
             some = names[start : start + _AT_ONCE]
             keys = [f"{_key(url)}/{name}" for name in some]
@@ -111,7 +111,7 @@ def upload(url: str, files: Mapping[str, Path | bytes]) -> None:
       StoreError: they cannot be written.
     """
     paths = {name: source for name, source in files.items() if isinstance(source, Path)}
-    with _told(url, "written"):
+    with _in_a_sentence(url, "written"):
         if paths:
             keys = [f"{_key(url)}/{name}" for name in paths]
             _file_system(url).put([str(path) for path in paths.values()], keys)
@@ -128,7 +128,7 @@ def remove(url: str, names: Iterable[str]) -> None:
     """
     for name in names:
         # One by one: what removes many takes their names for patterns.
-        with _told(url, "written"), contextlib.suppress(FileNotFoundError):
+        with _in_a_sentence(url, "written"), contextlib.suppress(FileNotFoundError):
             _file_system(url).rm_file(f"{_key(url)}/{name}")
 
 
@@ -163,7 +163,7 @@ def _file_system(url: str) -> Any:
 
 
 @contextlib.contextmanager
-def _told(url: str, done: str, *, missing: bool = True) -> Iterator[None]:
+def _in_a_sentence(url: str, done: str, *, missing: bool = True) -> Iterator[None]:
     """Turns what the libraries raise into one sentence; errors of local files are left alone."""
     scheme, bucket = url.partition(":")[0], _key(url).partition("/")[0]
     try:

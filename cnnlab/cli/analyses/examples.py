@@ -46,11 +46,11 @@ def mistakes(request: Request) -> AnalysisResult:
         worst = np.argsort(-shares, kind="stable")[:6]
         scenes = [segment_example(run, source, number) for number in worst]
         picture = panel(*zip(*scenes, strict=True), names)
-        told = {
+        worst_images = {
             name: round(float(shares[number]), 4)
             for name, number in zip(request.names(worst), worst, strict=True)
         }
-        return AnalysisResult(picture, {"wrong_pixels": shares}, {"worst_images": told})
+        return AnalysisResult(picture, {"wrong_pixels": shares}, {"worst_images": worst_images})
     found = predict_source(run, source)
     answers = found.probabilities.argmax(-1)
     worst = most_confident(found, 24)
@@ -66,12 +66,12 @@ def mistakes(request: Request) -> AnalysisResult:
         found.probabilities[worst].max(-1),
         title=f"{request.title}, surest first",
     )
-    told = {
+    surest = {
         name: {"class": names[found.labels[number]], "answer": names[answers[number]]}
         for name, number in zip(request.names(worst), worst, strict=True)
     }
     numbers = {"mistakes": int((answers != found.labels).sum()), "examples": len(source)}
-    numbers["surest"] = told
+    numbers["surest"] = surest
     return AnalysisResult(picture, found._asdict() | {"mistakes": worst}, numbers)
 
 

@@ -52,8 +52,8 @@ def run(values: flags.FlagValues, overrides: dict[str, str], positional: list[st
     left_out: Counter[str] = Counter()
     files = input_files(positional, left_out)
     if left_out:
-        told = ", ".join(f"{count} {reason}" for reason, count in left_out.items())
-        print(f"{len(files)} images; left out: {told}.", file=sys.stderr)
+        reasons = ", ".join(f"{count} {reason}" for reason, count in left_out.items())
+        print(f"{len(files)} images; left out: {reasons}.", file=sys.stderr)
     for note in scaling_notes(trained, [file.path for file in files]):
         print(note, file=sys.stderr)
     kinds = {"segmentation": (_segment, _print_shares), "multilabel": (_find_labels, _print_labels)}

@@ -62,7 +62,7 @@ def written_run(workdir: str | os.PathLike) -> Iterator[Path]:
     """Context in which the folder of a run may be written to; yields the folder.
 
     Of an address, it is a copy, which is uploaded every few seconds and on exit. An upload that
-    fails is told and tried again; on exit it is an error.
+    fails is reported and tried again; on exit it is an error.
 
     Raises:
       UserError: there are several hosts, another process of this machine trains there, or the store
@@ -153,16 +153,16 @@ class _Uploads:
             _warn(f"{sentence}.")
 
     def _run(self) -> None:
-        pause, told = _SECONDS, ""
+        pause, reported = _SECONDS, ""
         while not self._ended.wait(pause):
             began = time.monotonic()
             try:
                 self.upload()
-                told = ""
+                reported = ""
             except (StoreError, OSError) as error:
-                if str(error) != told:
-                    told = str(error)
-                    _warn(f"{told} Training continues, and the upload is tried again.")
+                if str(error) != reported:
+                    reported = str(error)
+                    _warn(f"{reported} Training continues, and the upload is tried again.")
             pause = max(_SECONDS, (time.monotonic() - began) / _SHARE)
 
     def upload(self, *, last: bool = False) -> None:

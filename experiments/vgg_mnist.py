@@ -5,8 +5,8 @@
     python launch.py prepare --dataset=mnist
     python launch.py train --config=vgg_mnist
 
-Scores are in docs/results.md. The weights are those of the evaluation, one every two epochs, that was best on 5 % of the training
-split.
+Scores are in docs/results.md. The weights are those of the evaluation, one every two epochs, that
+was best on 5 % of the training split.
 """
 
 from cnnlab.config import (

@@ -272,7 +272,8 @@ def _differs_in_grid(tensor: Tensor, stored: Shape) -> bool:
     """Whether these are position embeddings for another number of patches."""
     if tensor.path[-1] != "position_embedding" or len(stored) != 3:
         return False
-    square = math.isqrt(stored[1] - 1) ** 2 == stored[1] - 1
+    patches = stored[1] - (tensor.shape[1] - math.isqrt(tensor.shape[1]) ** 2)
+    square = math.isqrt(max(0, patches)) ** 2 == patches
     return square and (stored[0], stored[2]) == (tensor.shape[0], tensor.shape[2])
 
 

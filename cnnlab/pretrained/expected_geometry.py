@@ -84,6 +84,9 @@ _TIMM: dict[ImageGeometry, str] = {
         convnext_base:dinov3_lvd1689m convnext_large:dinov3_lvd1689m
         convnext_small:dinov3_lvd1689m convnext_tiny:dinov3_lvd1689m resnet50:bamboo
         vit_base_patch16_224:bamboo
+        deit3_small_patch16_224:fb_in22k_ft_in1k deit3_medium_patch16_224:fb_in22k_ft_in1k
+        deit3_base_patch16_224:fb_in22k_ft_in1k deit3_large_patch16_224:fb_in22k_ft_in1k
+        deit3_huge_patch14_224:fb_in22k_ft_in1k
     """,
     ImageGeometry(224, 0.95, "bicubic"): """
         convnext_small::in12k:in12k_ft_in1k convnext_tiny::in12k:in12k_ft_in1k
@@ -109,6 +112,12 @@ _TIMM: dict[ImageGeometry, str] = {
         vit_large_patch32_224::orig_in21k
         vit_small_patch16_224::augreg_in1k:augreg_in21k:augreg_in21k_ft_in1k:dino
         vit_tiny_patch16_224::augreg_in21k:augreg_in21k_ft_in1k
+        vit_small_patch32_224::augreg_in21k:augreg_in21k_ft_in1k vit_small_patch8_224::dino
+        vit_base_patch8_224::augreg2_in21k_ft_in1k:augreg_in21k:augreg_in21k_ft_in1k:dino
+        deit_tiny_distilled_patch16_224::fb_in1k deit_small_distilled_patch16_224::fb_in1k
+        deit_base_distilled_patch16_224::fb_in1k deit3_small_patch16_224::fb_in1k
+        deit3_medium_patch16_224::fb_in1k deit3_base_patch16_224::fb_in1k
+        deit3_large_patch16_224::fb_in1k deit3_huge_patch14_224::fb_in1k
     """,
     ImageGeometry(240, 0.9, "bicubic"): """
         efficientnet_b1::ra4_e3600_r240_in1k
@@ -186,6 +195,8 @@ _TIMM: dict[ImageGeometry, str] = {
     ImageGeometry(518, 1.0, "bicubic"): """
         vit_base_patch14_dinov2::lvd142m vit_large_patch14_dinov2::lvd142m
         vit_small_patch14_dinov2::lvd142m
+        vit_small_patch14_reg4_dinov2::lvd142m vit_base_patch14_reg4_dinov2::lvd142m
+        vit_large_patch14_reg4_dinov2::lvd142m
     """,
 }
 

@@ -16,7 +16,7 @@ _OTHERS: dict[str, Statistics] = {
     r"timm/resnetv2_.*": _HALF,
     r"timm/tf_efficientnet_lite0(\..*)?": _HALF,
     r"timm/tf_efficientnetv2_[sml](\..*)?": _HALF,
-    r"timm/vit_\w+_224(\.(augreg|orig|sam)\w*)?": _HALF,
+    r"timm/vit_(?!small_patch8)\w+_224(\.(augreg|orig|sam)\w*)?": _HALF,
     r"timm/.*\.ra4_e3600_.*": _HALF,
     r"timm/efficientnet_b1": _HALF,  # its default tag is one of ra4_e3600
     r"timm/tf_efficientnet_.*\.ap_in1k": _HALF,

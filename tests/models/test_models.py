@@ -131,6 +131,15 @@ SMALL = {
     "shufflenet_v2_x0_5": {"widths": (6, 8, 10, 12), "stage_sizes": (2, 1)},
     "vit_ti_16": {"width": 8, "depth": 2, "heads": 2, "patch_size": 8, "image_size": 32},
     "vit_s_14_dinov2": {"width": 8, "depth": 1, "heads": 2, "patch_size": 8, "image_size": 40},
+    "vit_small_patch14_reg4_dinov2": {
+        "width": 8,
+        "depth": 1,
+        "heads": 2,
+        "patch_size": 8,
+        "image_size": 40,
+    },
+    "deit_tiny_distilled_patch16_224": {"width": 8, "depth": 1, "heads": 2, "patch_size": 8},
+    "deit3_small_patch16_224": {"width": 8, "depth": 1, "heads": 2, "patch_size": 8},
     "swin_t": {"width": 8, "stage_sizes": (2, 1), "heads": (1, 2), "window": 3, "patch_size": 2},
     "swin_v2_t": {"width": 8, "stage_sizes": (2, 1), "heads": (1, 2), "patch_size": 2},
     "maxvit_t": {

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from cnnlab.models import create_model, list_models, model_options, model_task
+from cnnlab.nn.attention.position_embedding import resize_embedding
 from cnnlab.pretrained.convert import COUNTER, constants_of, named_tensors, state_dict
 from cnnlab.pretrained.loading import fit_weights
 from cnnlab.pretrained.peer import ReferenceModel
@@ -41,7 +42,8 @@ SIZES = {"inception_v3": 107, "maxvit_t": 224}
 # their tensors are always compared, their logits by `pytest -m "peer and slow"`.
 LARGE = re.compile(
     "convnext_large|efficientnet_(b[567]|v2_[ml])|regnet_x_(8|16|32)gf|regnet_y_(16|32|128)gf"
-    "|swin_(v2_)?[sb]|vit_[lh]_.*|vit_b_14_dinov2"
+    "|swin_(v2_)?[sb]|vit_[lh]_.*|vit_b_14_dinov2|vit_(base|large)_.*|deit_(small|base)_.*"
+    "|deit3_[^s].*"
 )
 
 
@@ -102,7 +104,7 @@ def pairs(group, size=64, narrow=None):
         options["hidden"] = (narrow, narrow)
         model = create_model(name, num_classes=1000, **options)
     arguments = {}
-    if name.startswith("vit"):  # of four patches, with position embeddings of their own
+    if name.startswith(("vit", "deit")):  # of four patches, with position embeddings of their own
         options["image_size"] = size = 4 * model_options(name)["patch_size"]
         arguments = {"torchvision": {"image_size": size}, "timm": {"img_size": size}}
         model = create_model(name, num_classes=1000, **options)
@@ -219,3 +221,16 @@ def test_torchvisions_networks_are_here_under_the_same_names():
     peers = {peer.name for peer in PEERS if peer.library == "torchvision"}
     assert there <= set(list_models())
     assert there | segmentation <= peers
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize("grid", [(3, 3), (11, 6)])
+def test_position_embeddings_are_resized_as_in_timm(grid):
+    """To fewer and to more patches, also in another shape; the tokens' own are kept."""
+    torch, _, timm, _ = libraries()
+    embedding = np.random.default_rng(0).normal(size=(1, 2 + 7 * 7, 5)).astype(np.float32)
+    theirs = timm.layers.resample_abs_pos_embed(
+        torch.from_numpy(embedding), list(grid), num_prefix_tokens=2
+    )
+    ours = resize_embedding(jnp.asarray(embedding), grid)
+    np.testing.assert_allclose(ours, theirs.numpy(), atol=1e-5)

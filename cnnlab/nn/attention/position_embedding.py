@@ -10,21 +10,24 @@ from cnnlab.nn.resize import resize_bilinear
 
 
 def resize_embedding(embedding: jax.Array, grid: tuple[int, int]) -> jax.Array:
-    """Interpolates the embeddings of a square grid to another grid; the class token's is kept.
+    """Interpolates the embeddings of a square grid to another grid; those of tokens are kept.
+
+    The interpolation is cubic and antialiased, as that of timm.
 
     Args:
-      embedding: [1, 1 + side**2, c]; the class token comes first.
+      embedding: [1, tokens + side**2, c]; those of at most 2 * side tokens come first.
       grid: height and width of the new grid in positions.
 
     Returns:
-      [1, 1 + height * width, c].
+      [1, tokens + height * width, c].
     """
-    token, positions = embedding[:, :1], embedding[:, 1:]
-    side, channels = math.isqrt(positions.shape[1]), positions.shape[-1]
+    side, channels = math.isqrt(embedding.shape[1]), embedding.shape[-1]
     if grid == (side, side):
         return embedding
-    positions = resize_bilinear(positions.reshape(1, side, side, channels), grid)
-    return jnp.concatenate([token, positions.reshape(1, -1, channels)], axis=1)
+    tokens, positions = jnp.split(embedding, [embedding.shape[1] - side**2], axis=1)
+    positions = positions.reshape(1, side, side, channels)
+    positions = jax.image.resize(positions, (1, *grid, channels), "cubic")
+    return jnp.concatenate([tokens, positions.reshape(1, -1, channels)], axis=1)
 
 
 class PositionEmbedding(nn.Module):

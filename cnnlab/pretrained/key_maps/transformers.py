@@ -6,8 +6,8 @@ from cnnlab.nn.attention.window_attention import log_distances
 from cnnlab.pretrained.key_maps.rules import KeyMap, Rule, TensorSpec, by_rules
 
 
-def _tokens(token: str, embedding: str) -> Rule:
-    names = {"class_token": token, "position_embedding": embedding}
+def _tokens(token: str, embedding: str, **more: str) -> Rule:
+    names = {"class_token": token, "position_embedding": embedding, **more}
     return ("backbone", TensorSpec("", leaves=names))
 
 
@@ -35,10 +35,10 @@ vit_torchvision_downloads = _torchvision_vit(("linear_1", "linear_2"))
 _BLOCK, _TIMM = "backbone/block{b}", "blocks.{b0}"
 
 # Files of networks that were trained without classes, as DINOv2's, have no head.
-OPTIONAL = r"head\..*"
+OPTIONAL = r"head(_dist)?\..*"
 
 vit_timm = by_rules(
-    _tokens("cls_token", "pos_embed"),
+    _tokens("cls_token", "pos_embed", distillation_token="dist_token", registers="reg_token"),
     ("backbone/patches", "patch_embed.proj"),
     (
         _BLOCK,
@@ -52,6 +52,7 @@ vit_timm = by_rules(
     (f"{_BLOCK}/mlp/project", f"{_TIMM}.mlp.fc2"),
     ("backbone/norm", "norm"),
     ("head/logits", "head"),
+    ("head/distilled_logits", "head_dist"),
 )
 
 

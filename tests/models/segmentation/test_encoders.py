@@ -58,6 +58,7 @@ ROWS = {
     "maxvit": {"widths": (8,) * 4, "head_width": 4},
     "swin": {"heads": (2,) * 4},
     "vit": {"heads": 2, "depth": 1},
+    "deit": {"heads": 2, "depth": 1},
 }
 SMALL = {"width": 16, "stem_width": 8, "growth_rate": 8, "depth": 8}
 
@@ -92,11 +93,12 @@ def refusal(name, encoder):
     """What a decoder says of an encoder whose maps it cannot take; None where it can."""
     if name == "double_unet" and not encoder.startswith("vgg"):
         return "takes the maps of a VGG"
-    if name == "dpt" and not encoder.startswith("vit_"):
+    if name == "dpt" and not encoder.startswith(("vit_", "deit")):
         return "has no class token"
     few = encoder in ("lenet5", "lenet", "lenet_relu", "nin_cifar")
     # The patches of a ViT are one map.
-    skips = {"fcn8s"} if few else {"fcn8s", "fcn16s"} if encoder.startswith("vit_") else {}
+    is_vit = encoder.startswith(("vit_", "deit"))
+    skips = {"fcn8s"} if few else {"fcn8s", "fcn16s"} if is_vit else {}
     return "take fcn32s" if name in skips else None
 
 

@@ -1,13 +1,17 @@
 """ViT (Dosovitskiy et al. 2020, "An image is worth 16x16 words...", arXiv:2010.11929).
 
 Table 1 of the paper, and the smaller widths of DeiT (Touvron et al. 2020, arXiv:2012.12877, table
-1), `vit_ti_16` and `vit_s_16`. `vit_*_14_dinov2` are those of DINOv2 (Oquab et al. 2023,
-arXiv:2304.07193), whose blocks scale their branches.
+1), `vit_ti_16` and `vit_s_16`. `deit_*_distilled_*` have its second token, which learns from a
+teacher (ibid., sec. 4). `deit3_*` are those of DeiT III (Touvron et al. 2022, arXiv:2204.07118),
+`vit_*_14_dinov2` those of DINOv2 (Oquab et al. 2023, arXiv:2304.07193), whose blocks scale their
+branches. `vit_*_reg4_dinov2` add registers (Darcet et al. 2023, arXiv:2309.16588).
 
 Position embeddings belong to the patches of `image_size` pixels, which may be another than that of
-the images: they are interpolated (sec. 3.2 of the paper). Deviations: interpolation is linear;
-images whose size patches do not divide are padded with zeros below and to the right; the logits'
-layer starts from a truncated normal distribution, as in DeiT, not from zero.
+the images: they are interpolated (sec. 3.2 of the paper), by antialiased cubic interpolation, as in
+timm. Deviations: images whose size patches do not divide are padded with zeros below and to the
+right; the logits' layer starts from a truncated normal distribution, as in DeiT, not from zero; a
+distilled network's two logits are averaged in training too, where DeiT trains each with a loss of
+its own.
 """
 
 from collections.abc import Sequence
@@ -25,6 +29,7 @@ from cnnlab.nn.conv import Conv
 from cnnlab.nn.dropout import Dropout
 
 _EPSILON = 1e-6
+_token_init = nn.initializers.normal(0.02)
 
 
 class VisionTransformer(nn.Module):
@@ -43,6 +48,9 @@ class VisionTransformer(nn.Module):
         rate rises linearly from 0 at the first block.
       map_blocks: numbers of the blocks, from 1, after which tokens are given, without the last
         norm; empty gives those of the last block after the norm.
+      distilled: whether a distillation token follows the class token.
+      registers: number of further tokens that only the attention uses.
+      embed_tokens: whether the class and distillation tokens have position embeddings too.
     """
 
     patch_size: int
@@ -56,18 +64,23 @@ class VisionTransformer(nn.Module):
     stochastic_depth_rate: float = 0.0
     dtype: jnp.dtype = jnp.float32
     map_blocks: Sequence[int] = ()
+    distilled: bool = False
+    registers: int = 0
+    embed_tokens: bool = True
 
     @property
     def strides(self) -> tuple[int, ...]:
-        """The class tokens, which cover the whole image, and the maps of the patches."""
+        """The tokens, which cover the whole image, and the maps of the patches."""
         number = len(self.map_blocks) or 1
-        return (0,) * number + (self.patch_size,) * number
+        return (0,) * number * (1 + self.distilled) + (self.patch_size,) * number
 
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool) -> tuple[jax.Array, ...]:
-        """Maps [batch, height, width, channels] to class tokens and as many maps of the patches.
+        """Maps [batch, height, width, channels] to tokens and maps of the patches.
 
-        They are [batch, 1, 1, width] and [batch, height / patch_size, width / patch_size, width].
+        The class tokens come first, then the distillation tokens, both [batch, 1, 1, width], then
+        the maps [batch, height / patch_size, width / patch_size, width]; one of each for each of
+        `map_blocks`.
         """
         size = self.patch_size
         sides = [(0, -extent % size) for extent in images.shape[1:3]]
@@ -81,13 +94,25 @@ class VisionTransformer(nn.Module):
             name="patches",
         )(jnp.pad(images, ((0, 0), *sides, (0, 0))))
         grid = x.shape[1:3]
-        token = self.param("class_token", nn.initializers.zeros_init(), (1, 1, self.width))
-        token = jnp.broadcast_to(token.astype(self.dtype), (len(x), 1, self.width))
-        x = jnp.concatenate([token, x.reshape(len(x), -1, self.width)], axis=1)
-        positions = 1 + (-(-self.image_size // size)) ** 2
-        init = nn.initializers.normal(0.02)
-        embedding = self.param("position_embedding", init, (1, positions, self.width))
-        x = x + resize_embedding(embedding, grid).astype(self.dtype)
+        patches = x.reshape(len(x), -1, self.width)
+
+        def tokens(name: str, number: int = 1) -> jax.Array:
+            init = nn.initializers.zeros_init() if name == "class_token" else _token_init
+            values = self.param(name, init, (1, number, self.width)).astype(self.dtype)
+            return jnp.broadcast_to(values, (len(patches), number, self.width))
+
+        first = [tokens("class_token")]
+        if self.distilled:
+            first.append(tokens("distillation_token"))
+        embedded = len(first) if self.embed_tokens else 0
+        if self.registers:
+            first.append(tokens("registers", self.registers))
+        positions = embedded + (-(-self.image_size // size)) ** 2
+        embedding = self.param("position_embedding", _token_init, (1, positions, self.width))
+        embedding = resize_embedding(embedding, grid).astype(self.dtype)
+        first = jnp.concatenate(first, axis=1)
+        first = first.at[:, :embedded].add(embedding[:, :embedded])
+        x = jnp.concatenate([first, patches + embedding[:, embedded:]], axis=1)
         dropout = partial(Dropout, self.dropout_rate, deterministic=not train)
         x = dropout()(x)
         given = []
@@ -107,8 +132,9 @@ class VisionTransformer(nn.Module):
         if not self.map_blocks or self.is_initializing():  # its weights are part of every file
             x = nn.LayerNorm(_EPSILON, dtype=self.dtype, name="norm")(x)
         given = given or [x]
-        maps = [x[:, 1:].reshape(len(x), *grid, self.width) for x in given]
-        return (*(x[:, None, :1] for x in given), *maps)
+        maps = [x[:, first.shape[1] :].reshape(len(x), *grid, self.width) for x in given]
+        read = range(1 + self.distilled)
+        return (*(x[:, None, n : n + 1] for n in read for x in given), *maps)
 
 
 class TokenHead(nn.Module):
@@ -116,18 +142,27 @@ class TokenHead(nn.Module):
 
     Attributes:
       num_classes: width of the logits.
+      distillation_map: place of the distillation token among the maps, whose own linear layer's
+        logits are averaged with these (arXiv:2012.12877, sec. 4); None without one.
     """
 
     num_classes: int
     dtype: jnp.dtype = jnp.float32
+    distillation_map: int | None = None
 
     @nn.compact
     def __call__(self, features: tuple[jax.Array, ...], *, train: bool) -> jax.Array:
         """Maps the class token [batch, 1, 1, c], the first map, to logits [batch, num_classes]."""
-        init = nn.initializers.truncated_normal(0.02)
-        return nn.Dense(self.num_classes, kernel_init=init, dtype=self.dtype, name="logits")(
-            features[0][:, 0, 0]
-        )
+
+        def logits(token: jax.Array, name: str) -> jax.Array:
+            init = nn.initializers.truncated_normal(0.02)
+            dense = nn.Dense(self.num_classes, kernel_init=init, dtype=self.dtype, name=name)
+            return dense(token[:, 0, 0])
+
+        of_class = logits(features[0], "logits")
+        if self.distillation_map is None:
+            return of_class
+        return (of_class + logits(features[self.distillation_map], "distilled_logits")) / 2
 
 
 _SIZES = {
@@ -138,6 +173,9 @@ _SIZES = {
     "h": {"width": 1280, "depth": 32, "heads": 16},
 }
 _DINOV2 = {"patch_size": 14, "image_size": 518, "layer_scale": 1e-5}
+_REGISTERS = {"registers": 4, "embed_tokens": False}
+_DEIT3 = {"patch_size": 16, "layer_scale": 1e-6, "embed_tokens": False}
+_DISTILLED = {"patch_size": 16, "distilled": True}
 
 VARIANTS = {
     "vit_ti_16": {"patch_size": 16, **_SIZES["ti"]},
@@ -150,6 +188,20 @@ VARIANTS = {
     "vit_s_14_dinov2": _DINOV2 | _SIZES["s"],
     "vit_b_14_dinov2": _DINOV2 | _SIZES["b"],
     "vit_l_14_dinov2": _DINOV2 | _SIZES["l"],
+    "vit_small_patch14_reg4_dinov2": _DINOV2 | _REGISTERS | _SIZES["s"],
+    "vit_base_patch14_reg4_dinov2": _DINOV2 | _REGISTERS | _SIZES["b"],
+    "vit_large_patch14_reg4_dinov2": _DINOV2 | _REGISTERS | _SIZES["l"],
+    "vit_small_patch32_224": {"patch_size": 32, **_SIZES["s"]},
+    "vit_small_patch8_224": {"patch_size": 8, **_SIZES["s"]},
+    "vit_base_patch8_224": {"patch_size": 8, **_SIZES["b"]},
+    "deit_tiny_distilled_patch16_224": _DISTILLED | _SIZES["ti"],
+    "deit_small_distilled_patch16_224": _DISTILLED | _SIZES["s"],
+    "deit_base_distilled_patch16_224": _DISTILLED | _SIZES["b"],
+    "deit3_small_patch16_224": _DEIT3 | _SIZES["s"],
+    "deit3_medium_patch16_224": _DEIT3 | {"width": 512, "depth": 12, "heads": 8},
+    "deit3_base_patch16_224": _DEIT3 | _SIZES["b"],
+    "deit3_large_patch16_224": _DEIT3 | _SIZES["l"],
+    "deit3_huge_patch14_224": _DEIT3 | _SIZES["h"] | {"patch_size": 14},
 }
 
 
@@ -167,6 +219,9 @@ def build(
     dropout_rate: float = 0.0,
     stochastic_depth_rate: float = 0.0,
     map_blocks: Sequence[int] = (),
+    distilled: bool = False,
+    registers: int = 0,
+    embed_tokens: bool = True,
 ) -> Classifier:
     """Builds the network."""
     if not all(1 <= number <= depth for number in map_blocks):
@@ -185,8 +240,12 @@ def build(
         stochastic_depth_rate,
         dtype,
         map_blocks,
+        distilled,
+        registers,
+        embed_tokens,
     )
     # With a single patch it would run, and learn little.
     min_size = patch_size + 1
     hint = f", or model.options.patch_size={patch_size // 2}"
-    return Classifier(backbone, TokenHead(num_classes, dtype), min_size, hint)
+    head = TokenHead(num_classes, dtype, (len(map_blocks) or 1) if distilled else None)
+    return Classifier(backbone, head, min_size, hint)

@@ -139,7 +139,7 @@ class DPTDecoder(nn.Module):
         levels = len(self.widths)
         maps = []
         for number, (token, x) in enumerate(
-            zip(features[:levels], features[levels:], strict=True), start=1
+            zip(features[:levels], features[-levels:], strict=True), start=1
         ):
             x = jnp.concatenate([x, jnp.broadcast_to(token, x.shape)], axis=-1)
             x = nn.Dense(token.shape[-1], dtype=self.dtype, name=f"readout{number}")(x)

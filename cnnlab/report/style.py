@@ -45,6 +45,15 @@ def figure_style() -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def new_figure(width: float, height: float, title: str = "") -> Iterator[Figure]:
+    """Yields a figure of this size in inches, with its title above all that is drawn inside."""
+    with figure_style():
+        figure = Figure(figsize=(width, height), layout="constrained")
+        add_title(figure, title)
+        yield figure
+
+
 def add_title(figure: Figure, title: str) -> None:
     """Writes a title above all, in as many lines as the figure's width asks for."""
     letters = int(72 * figure.get_figwidth() / 8)  # bold ones of 12 points are 8 wide, or less

@@ -14,7 +14,7 @@ from cnnlab.analysis.cost import Part, network_parts
 from cnnlab.analysis.graph import IMAGE, Node, network_graph
 from cnnlab.analysis.summary import summarize
 from cnnlab.errors import UserError
-from cnnlab.report.style import BLUE, GREEN, GREY, ORANGE, RED, add_title, figure_style
+from cnnlab.report.style import BLUE, GREEN, GREY, ORANGE, RED, new_figure
 
 _PANELS = (
     ("parameters", "params", BLUE),
@@ -57,11 +57,9 @@ def plot_architecture(parts: Sequence[Part], nodes: Sequence[Node], *, title: st
     places = np.cumsum([0.8 if node.kind == "part" else 0.6 for node in nodes]) * 1.25
     costs = {part.name: part for part in parts}
     length = places[-1] - places[0] + 2
-    with figure_style():
-        figure = Figure(figsize=(max(6.4, 1.6 + _INCHES * length), 6.0), layout="constrained")
+    with new_figure(max(6.4, 1.6 + _INCHES * length), 6.0, title) as figure:
         figure.get_layout_engine().set(h_pad=0.02)
         top, *below = figure.subplots(4, 1, sharex=True, height_ratios=(4.2, 1, 1, 1))
-        add_title(figure, title)
         _draw_blocks(top, nodes, places)
         shown = [x for x, node in zip(places, nodes, strict=True) if node.name]
         for axis, (label, field, color) in zip(below, _PANELS, strict=True):

@@ -7,7 +7,7 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 
 from cnnlab.report.palette import make_palette
-from cnnlab.report.style import add_title, figure_style
+from cnnlab.report.style import new_figure
 
 
 def plot_embedding(
@@ -35,8 +35,7 @@ def plot_embedding(
     palette = make_palette(None) / 255
     if len(class_names) <= 20:  # of which matplotlib has colours that are named more easily
         palette = np.array(colormaps["tab10" if len(class_names) <= 10 else "tab20"].colors)
-    with figure_style():
-        figure = Figure(figsize=(7.5, 6.4), layout="constrained")
+    with new_figure(7.5, 6.4, title) as figure:
         axis = figure.subplots()
         size = float(np.clip(6000 / max(len(labels), 1), 3, 30))
         colors = palette[np.arange(len(class_names)) % len(palette)]
@@ -60,5 +59,4 @@ def plot_embedding(
         axis.set_ylabel(axis_labels[1])
         if not any(axis_labels):
             axis.set(xticks=[], yticks=[])
-        add_title(figure, title)
     return figure

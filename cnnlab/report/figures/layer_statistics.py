@@ -5,16 +5,14 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, NullLocator
 
 from cnnlab.analysis.statistics import LayerStatistics
-from cnnlab.report.style import BLUE, GREEN, ORANGE, RED, add_title, figure_style
+from cnnlab.report.style import BLUE, GREEN, ORANGE, RED, new_figure
 
 
 def plot_layer_statistics(statistics: LayerStatistics, *, title: str = "") -> Figure:
     """Draws outputs, dead channels and gradients, from the first layer (top) to the last."""
     count = len(statistics.names)
     places = np.arange(count)
-    with figure_style():
-        figure = Figure(figsize=(11, 1.6 + 0.24 * max(count, 5)), layout="constrained")
-        add_title(figure, title)
+    with new_figure(11, 1.6 + 0.24 * max(count, 5), title) as figure:
         outputs, off, gradients = figure.subplots(1, 3, sharey=True, width_ratios=[1.3, 0.8, 1.3])
         far_low, low, middle, high, far_high = statistics.quantiles.T
         outputs.hlines(places, far_low, far_high, color=BLUE, alpha=0.35, label="98 % of values")

@@ -5,16 +5,15 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from PIL import Image
 
 from cnnlab.report.palette import IGNORE, make_palette
-from cnnlab.report.pixels import rgb
-from cnnlab.report.style import RED, figure_style, hide_frame
+from cnnlab.report.pixels import magnify, rgb
+from cnnlab.report.style import RED, hide_frame, new_figure
 from cnnlab.storage.output_file import output_file
 
-_CELL = 200  # pixels that a small image is magnified to, at least
+_CELL = 200  # pixels that a small image is magnified to, so that lines of one pixel look thin
 
 
 def background_class(class_names: Sequence[str]) -> int | None:
@@ -80,14 +79,11 @@ def panel(
     names = {label: "ignored" if label == IGNORE else class_names[label] for label in shown}
     columns = max(90 // (max(map(len, names.values()), default=0) + 6), 1)
     legend_height = 0.5 + 0.22 * -(-len(shown) // columns)
-    with figure_style():
-        figure = Figure(
-            figsize=(8.6, sum(heights) + 0.32 * len(images) + legend_height), layout="constrained"
-        )
+    with new_figure(8.6, sum(heights) + 0.32 * len(images) + legend_height) as figure:
         figure.get_layout_engine().set(w_pad=0.06, h_pad=0.06)
         axes = figure.subplots(len(images), 4, squeeze=False, height_ratios=heights)
         for row, example in zip(axes, zip(images, truths, predictions, strict=True), strict=True):
-            image, truth, prediction = (_magnify(x) for x in example)
+            image, truth, prediction = (magnify(x, _CELL) for x in example)
             wrong = (truth != prediction) & (truth != IGNORE)
             cells = [
                 rgb(image),
@@ -151,9 +147,3 @@ def _edges(labels: np.ndarray) -> np.ndarray:
     edges[1:] |= below
     edges[:-1] |= below
     return edges
-
-
-def _magnify(x: np.ndarray) -> np.ndarray:
-    """Repeats pixels so that lines of one pixel look thin."""
-    times = -(-_CELL // min(x.shape[:2]))
-    return x.repeat(times, axis=0).repeat(times, axis=1)

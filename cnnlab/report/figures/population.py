@@ -6,7 +6,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from cnnlab.report.style import GREY, ORANGE, figure_style
+from cnnlab.report.style import GREY, ORANGE, new_figure
 from cnnlab.tasks.words import SHARES, metric_words
 
 _OTHERS = {"color": GREY, "linewidth": 0.9, "alpha": 0.5}
@@ -34,8 +34,7 @@ def plot_population(
     """
     paths = list(schedule[0]["numbers"])
     last = max((step for curve in curves for step in curve), default=end)
-    with figure_style():
-        figure = Figure(figsize=(8.4, 2.6 + 2.0 * len(paths)), layout="constrained")
+    with new_figure(8.4, 2.6 + 2.0 * len(paths)) as figure:
         top, *others = figure.subplots(1 + len(paths), 1, sharex=True)
         factor = 100 if metric in SHARES else 1
         for curve in curves:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from cnnlab.analysis import Box, effective_size
-from cnnlab.report.style import ORANGE, add_title, figure_style, hide_frame
+from cnnlab.report.style import ORANGE, hide_frame, new_figure
 
 
 class Field(NamedTuple):
@@ -36,11 +36,7 @@ def plot_receptive_fields(image: np.ndarray, fields: Sequence[Field], *, title: 
       title: title of the figure.
     """
     heat = fields[0].influence is not None
-    with figure_style():
-        figure = Figure(
-            figsize=(1.9 * len(fields) + 0.3, 4.5 if heat else 2.5), layout="constrained"
-        )
-        add_title(figure, title)
+    with new_figure(1.9 * len(fields) + 0.3, 4.5 if heat else 2.5, title) as figure:
         axes = figure.subplots(1 + heat, len(fields), squeeze=False)
         for column, field in zip(axes.T, fields, strict=True):
             _draw_box(column[0], image, field)

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from cnnlab.analysis.evaluation.calibration import Reliability
-from cnnlab.report.style import BLUE, GREEN, GREY, RED, add_title, figure_style
+from cnnlab.report.style import BLUE, GREEN, GREY, RED, new_figure
 
 
 def plot_reliability(found: Mapping[str, Reliability], *, title: str = "") -> Figure:
@@ -19,9 +19,7 @@ def plot_reliability(found: Mapping[str, Reliability], *, title: str = "") -> Fi
       found: results by the title of their panel, e.g. before and after temperature scaling.
       title: title of the figure.
     """
-    with figure_style():
-        figure = Figure(figsize=(4.4 * len(found), 5.0), layout="constrained")
-        add_title(figure, title)
+    with new_figure(4.4 * len(found), 5.0, title) as figure:
         axes = figure.subplots(2, len(found), squeeze=False, height_ratios=[3, 1], sharex=True)
         for (top, bottom), (name, one) in zip(axes.T, found.items(), strict=True):
             left, width = one.edges[:-1], np.diff(one.edges)

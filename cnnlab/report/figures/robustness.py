@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from cnnlab.analysis.evaluation.corruptions import CORRUPTIONS
 from cnnlab.analysis.evaluation.robustness import SeverityCurve
 from cnnlab.report.pixels import rgb
-from cnnlab.report.style import BLUE, GREY, add_title, figure_style, hide_frame
+from cnnlab.report.style import BLUE, GREY, hide_frame, new_figure
 from cnnlab.tasks.words import metric_words
 
 
@@ -29,9 +29,7 @@ def plot_robustness(
     """
     columns = min(2, len(curves))
     rows = -(-len(curves) // columns)
-    with figure_style():
-        figure = Figure(figsize=(5.2 * columns, 3.6 * rows), layout="constrained")
-        add_title(figure, title)
+    with new_figure(5.2 * columns, 3.6 * rows, title) as figure:
         panels = figure.subfigures(rows, columns, squeeze=False)
         for panel, (kind, curve) in zip(panels.flat, curves.items(), strict=False):
             count = len(curve.severities)

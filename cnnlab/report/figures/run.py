@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from cnnlab.report.style import BLUE, GREEN, GREY, ORANGE, RED, add_title, figure_style, logarithmic
+from cnnlab.report.style import BLUE, GREEN, GREY, ORANGE, RED, logarithmic, new_figure
 from cnnlab.tasks import per_class_accuracy
 
 _COLORS = {"train": BLUE, "validation": ORANGE, "test": GREEN}
@@ -30,10 +30,8 @@ def plot_curves(rows: Sequence[dict[str, Any]], *, title: str = "") -> Figure:
         "learning_rate": "learning rate",
         "grad_norm": "gradient norm",
     }
-    with figure_style():
-        figure = Figure(figsize=(10, 6.4), layout="constrained")
+    with new_figure(10, 6.4, title) as figure:
         axes = figure.subplots(2, 2, sharex=True)
-        add_title(figure, title)
         for axis, (name, label) in zip(axes.flat, panels.items(), strict=True):
             for split, color in _COLORS.items():
                 _plot_split(axis, rows, name, split, color=color, label=split)
@@ -88,12 +86,10 @@ def plot_confusion_matrix(
     shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
     recalls = per_class_accuracy(confusion)
     side = min(4.0 + 0.42 * classes, 20.0)
-    with figure_style():
-        figure = Figure(figsize=(side + 1.2, side), layout="constrained")
+    with new_figure(side + 1.2, side, title) as figure:
         axis = figure.subplots()
         image = axis.imshow(shares, cmap="Blues", vmin=0.0, vmax=1.0)
         axis.grid(False)
-        add_title(figure, title)
         axis.set_xlabel("predicted")
         axis.set_ylabel("true")
         if classes <= 40:
@@ -127,8 +123,7 @@ def plot_class_scores(rows: Mapping[str, Mapping[str, float | None]], *, title: 
     """
     scores = np.array([row["iou"] for row in rows.values()], np.float64)  # None becomes NaN
     mean = np.nanmean(scores) if np.isfinite(scores).any() else np.nan
-    with figure_style():
-        figure = Figure(figsize=(7.0, min(1.4 + 0.28 * len(rows), 30.0)), layout="constrained")
+    with new_figure(7.0, min(1.4 + 0.28 * len(rows), 30.0), title) as figure:
         axis = figure.subplots()
         axis.grid(False, axis="y")
         axis.barh(range(len(rows)), 100 * np.nan_to_num(scores), color=BLUE, height=0.72)
@@ -140,7 +135,6 @@ def plot_class_scores(rows: Mapping[str, Mapping[str, float | None]], *, title: 
         axis.invert_yaxis()
         axis.set_xlim(0, 100)
         axis.set_xlabel("IoU (%)")
-        add_title(figure, title)
         figure.legend(loc="outside lower right")
     return figure
 
@@ -156,8 +150,7 @@ def plot_learning_rates(
       smoothed: smoothed losses.
       suggestion: the suggested learning rate.
     """
-    with figure_style():
-        figure = Figure(figsize=(7, 4.2), layout="constrained")
+    with new_figure(7, 4.2) as figure:
         axis = figure.subplots()
         for number, sweep in enumerate(losses):
             label = None if number else "each step"

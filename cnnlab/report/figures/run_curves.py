@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from cnnlab.analysis.curves import Spread
 from cnnlab.report.palette import make_palette
-from cnnlab.report.style import add_title, figure_style, logarithmic
+from cnnlab.report.style import logarithmic, new_figure
 from cnnlab.tasks.words import SHARES, metric_words
 
 
@@ -19,11 +19,9 @@ def plot_run_curves(panels: Mapping[str, Mapping[str, Spread]], *, title: str = 
     """
     palette = make_palette(None) / 255
     names = list(dict.fromkeys(name for groups in panels.values() for name in groups))
-    with figure_style():
-        columns = min(len(panels), 2)
-        rows = -(-len(panels) // columns)
-        figure = Figure(figsize=(5.4 * columns, 3.5 * rows + 0.5), layout="constrained")
-        add_title(figure, title)
+    columns = min(len(panels), 2)
+    rows = -(-len(panels) // columns)
+    with new_figure(5.4 * columns, 3.5 * rows + 0.5, title) as figure:
         axes = figure.subplots(rows, columns, squeeze=False)
         for axis in axes.flat[len(panels) :]:
             axis.set_visible(False)

@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from cnnlab.report.style import figure_style
+from cnnlab.report.style import new_figure
 
 
 def plot_shift_map(shares: np.ndarray, *, title: str = "") -> Figure:
@@ -14,8 +14,7 @@ def plot_shift_map(shares: np.ndarray, *, title: str = "") -> Figure:
       title: title of the figure.
     """
     reach = shares.shape[0] // 2
-    with figure_style():
-        figure = Figure(figsize=(6.4, 5.4), layout="constrained")
+    with new_figure(6.4, 5.4) as figure:
         axis = figure.subplots()
         image = axis.imshow(
             100 * shares, cmap="cividis", vmin=0, vmax=100,

@@ -14,7 +14,7 @@ from cnnlab.report.study_page.charts import history, learning_curves, slices
 from cnnlab.report.study_page.data import StudyResults
 from cnnlab.report.study_page.parallel_axes import Rail, candidate_lines
 from cnnlab.report.study_page.timeline import make_timeline
-from cnnlab.report.style import BLUE, GREY, STATE_COLORS, figure_style
+from cnnlab.report.style import BLUE, GREY, STATE_COLORS, new_figure
 
 
 def plot_history(study: StudyResults) -> Figure | None:
@@ -30,8 +30,7 @@ def plot_learning_curves(study: StudyResults) -> Figure | None:
 def _one_chart(chart: Chart | None, title: str) -> Figure | None:
     if chart is None:
         return None
-    with figure_style():
-        figure = Figure(figsize=(8.4, 4.4), layout="constrained")
+    with new_figure(8.4, 4.4) as figure:
         axis = figure.subplots()
         draw_chart(axis, chart)
         axis.set(title=title, ylabel="")
@@ -46,8 +45,7 @@ def plot_slices(study: StudyResults) -> Figure | None:
         return None
     columns = 3 if len(charts) in (3, 5, 6, 9) else min(len(charts), 4)
     rows = -(-len(charts) // columns)
-    with figure_style():
-        figure = Figure(figsize=(3.1 * columns + 0.5, 2.9 * rows + 0.4), layout="constrained")
+    with new_figure(3.1 * columns + 0.5, 2.9 * rows + 0.4) as figure:
         axes = figure.subplots(rows, columns, squeeze=False, sharey=True)
         for axis, chart in zip(axes.flat, charts, strict=False):
             draw_chart(axis, chart)
@@ -65,8 +63,7 @@ def plot_importances(study: StudyResults, shares: Mapping[str, float]) -> Figure
     if not shares:
         return None
     names = list(shares)
-    with figure_style():
-        figure = Figure(figsize=(7.0, 1.2 + 0.36 * len(names)), layout="constrained")
+    with new_figure(7.0, 1.2 + 0.36 * len(names)) as figure:
         axis = figure.subplots()
         axis.grid(False, axis="y")
         percents = [100 * share for share in shares.values()]
@@ -92,8 +89,7 @@ def plot_timeline(study: StudyResults) -> Figure | None:
     if timeline is None:
         return None
     lanes = timeline.lanes
-    with figure_style():
-        figure = Figure(figsize=(8.4, 1.1 + 0.42 * len(lanes)), layout="constrained")
+    with new_figure(8.4, 1.1 + 0.42 * len(lanes)) as figure:
         axis = figure.subplots()
         axis.grid(False, axis="y")
         top = study.best.trials[0].number if study.best else None
@@ -121,8 +117,7 @@ def plot_parallel(study: StudyResults) -> Figure | None:
     if not rails:
         return None
     colors = colormaps["viridis"]
-    with figure_style():
-        figure = Figure(figsize=(min(max(6.4, 1.8 * len(rails)), 18.0), 4.6), layout="constrained")
+    with new_figure(min(max(6.4, 1.8 * len(rails)), 18.0), 4.6) as figure:
         axis = figure.subplots()
         axis.set_axis_off()
         axis.set_xlim(-0.1, len(rails) - 0.6)

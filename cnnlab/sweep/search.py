@@ -9,6 +9,7 @@ from cnnlab.errors import UserError
 from cnnlab.report.study_page.data import StudyResults
 from cnnlab.sweep.study.plan import Params, plan_config, plan_function
 from cnnlab.sweep.study.study import Study, open_study
+from cnnlab.sweep.workers.command import worker_command
 from cnnlab.sweep.workers.local import work_here, work_in_processes
 from cnnlab.sweep.workers.objective import FunctionObjective
 from cnnlab.sweep.workers.progress import ProgressReporter
@@ -117,13 +118,14 @@ def work(
       Interrupted: a signal; all is saved.
     """
     reporter = ProgressReporter(study, report, write=write)
-    shared = {"workers": workers, "population": population, "ended": reporter.tell}
-    if ray is not None:
-        work_on_ray(study, function, options=ray, **shared)
-    elif workers == 1:
+    if ray is None and workers == 1:
         work_here(study, function, population=population, ended=reporter.tell)
     else:
-        work_in_processes(study, function, **shared)
+        command = worker_command(study, function, population=population, workers=workers)
+        if ray is None:
+            work_in_processes(study, command, ended=reporter.tell)
+        else:
+            work_on_ray(study, command, options=ray, ended=reporter.tell)
     results = study.results()
     # A trial that was pruned, or whose worker was killed at its end, is not opened again.
     for trial in filter(lambda trial: trial.workdir, results.trials):

@@ -11,6 +11,7 @@ from cnnlab.config import apply_overrides, load_experiment
 from cnnlab.errors import UserError
 from cnnlab.sweep.study.plan import plan_config
 from cnnlab.sweep.study.study import open_study
+from cnnlab.sweep.workers.command import worker_command
 from cnnlab.sweep.workers.slurm import submit
 from tests.sweep.test_study import told
 
@@ -26,6 +27,11 @@ def study(tiny_config, tmp_path):
     return open_study(tmp_path / "jobs", spec, storage_url=None, trials=None)
 
 
+def submit_workers(study, workers, **options):
+    command = worker_command(study, None, population=1, workers=workers)
+    return submit(study, command, **options)
+
+
 def wait_for(study):
     deadline = time.monotonic() + 300
     while not study.is_over():
@@ -35,7 +41,7 @@ def wait_for(study):
 
 @pytest.mark.slow
 def test_jobs_do_the_study(study, tiny_config, tmp_path):
-    jobs = submit(study, workers=2, options=["timeout_min=5"], cluster="local")
+    jobs = submit_workers(study, 2, options=["timeout_min=5"], cluster="local")
     assert len(set(jobs)) == 2
     wait_for(study)
     whole = sweep.run(RATES, apply_overrides(tiny_config, {}), sampler="grid",
@@ -52,13 +58,13 @@ def test_jobs_do_the_study(study, tiny_config, tmp_path):
 )
 def test_mistakes(study, options, sentence):
     with pytest.raises(UserError, match=sentence):
-        submit(study, workers=1, options=options, cluster="local")
+        submit_workers(study, 1, options=options, cluster="local")
 
 
 def test_no_slurm(study, monkeypatch):
     monkeypatch.setenv("PATH", "")
     with pytest.raises(UserError, match=r"^launcher=slurm: Could not detect"):
-        submit(study, workers=1)
+        submit_workers(study, 1)
 
 
 @pytest.mark.slow
@@ -69,7 +75,7 @@ def test_jobs_know_the_names_of_my_experiment(registered, tmp_path):
     options = {"sampler": "grid", "pruner": "none", "repeats": 1, "seed": 0}
     spec = plan_config(config, {"optimizer.learning_rate": [0.1, 0.01]}, [], **options)
     study = open_study(tmp_path / "jobs", spec, storage_url=None, trials=None)
-    submit(study, workers=1, options=["timeout_min=5"], cluster="local")
+    submit_workers(study, 1, options=["timeout_min=5"], cluster="local")
     wait_for(study)
     results = study.results()
     assert (results.metric.name, results.counts) == ("worst_recall", {"complete": 2})

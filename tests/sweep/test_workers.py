@@ -16,6 +16,7 @@ from cnnlab.config import apply_overrides
 from cnnlab.errors import UserError
 from cnnlab.sweep.study.plan import plan_function
 from cnnlab.sweep.study.study import open_study
+from cnnlab.sweep.workers.command import worker_command
 from cnnlab.sweep.workers.local import work_here, work_in_processes
 from cnnlab.sweep.workers.objective import FunctionObjective
 from cnnlab.sweep.workers.queue import MOST_DEATHS, _take_up, take, take_others
@@ -92,8 +93,9 @@ def undisturbed_and_killed(tmp_path, monkeypatch, sampler, pruner, *, trials, wo
     def reported():
         return sum(len(path.read_text().splitlines()) for path in calls.iterdir())
 
+    command = worker_command(parts, objective, population=1, workers=workers)
     with killing(random.Random(1), reported, kills):
-        work_in_processes(parts, objective, workers=workers, population=1, ended=lambda: None)
+        work_in_processes(parts, command, ended=lambda: None)
     assert len(kills) == kills.most
     assert not multiprocessing.active_children()
     return whole.results(), parts.results()
@@ -220,8 +222,9 @@ def test_killed_workers_of_real_runs(tiny_config, tmp_path, workers):
 
     spec = open_study(tmp_path / "whole", None, storage_url=None, trials=None).spec
     study = open_study(tmp_path / "parts", spec, storage_url=None, trials=None)
+    command = worker_command(study, None, population=1, workers=workers)
     with killing(random.Random(2), saved, kills):
-        work_in_processes(study, None, workers=workers, population=1, ended=lambda: None)
+        work_in_processes(study, command, ended=lambda: None)
     assert len(kills) == 10
     # All have ended: the command finds nothing to do, and clears up.
     parts = sweep.run(space, config, sampler="grid", folder=tmp_path / "parts", population="off")

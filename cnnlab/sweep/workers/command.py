@@ -67,6 +67,14 @@ def worker_command(
     population: int,
     workers: int,
 ) -> WorkerCommand:
-    """Builds the command for workers of a study in a folder."""
+    """Builds the command for workers of a study in a folder.
+
+    Args:
+      study: a study in a folder.
+      function: the function that the trials call, which the workers must be able to import; None
+        for the study of a config.
+      population: number of runs that one program may train, as in `Worker`.
+      workers: number of workers that share the trials.
+    """
     folder = study.folder.resolve()
     return WorkerCommand(folder, study.storage_url, function, population, workers, now_given())

@@ -16,7 +16,7 @@ from typing import Any
 
 from cnnlab.errors import UserError
 from cnnlab.sweep.study.study import Study
-from cnnlab.sweep.workers.command import WorkerCommand, worker_command
+from cnnlab.sweep.workers.command import WorkerCommand
 from cnnlab.sweep.workers.config_objective import config_objective
 from cnnlab.sweep.workers.objective import FunctionObjective
 from cnnlab.sweep.workers.shares import worker_environment
@@ -54,14 +54,7 @@ def work_here(
             time.sleep(_PAUSE)
 
 
-def work_in_processes(
-    study: Study,
-    function: FunctionObjective | None,
-    *,
-    workers: int,
-    population: int,
-    ended: Callable[[], None],
-) -> None:
+def work_in_processes(study: Study, command: WorkerCommand, *, ended: Callable[[], None]) -> None:
     """Works on a study in several processes until all its trials have ended.
 
     A worker that dies is replaced. Waits for the trials of other machines, too, and takes them over
@@ -69,10 +62,7 @@ def work_in_processes(
 
     Args:
       study: a study in a folder.
-      function: the function that the trials call, which the processes must be able to import; None
-        for the study of a config.
-      workers: number of processes.
-      population: number of runs that one program may train, as in `Worker`.
+      command: what each process runs.
       ended: called when trials may have ended.
 
     Raises:
@@ -80,7 +70,7 @@ def work_in_processes(
         queue.
       UserError: one worker after the other dies before it has done anything.
     """
-    pool = _WorkerPool(study, function, workers, population)
+    pool = _WorkerPool(study, command)
     with StopRequests() as stop:
         try:
             while not study.is_over():
@@ -97,11 +87,8 @@ def work_in_processes(
 class _WorkerPool:
     """The worker processes, each at a numbered place."""
 
-    def __init__(
-        self, study: Study, function: FunctionObjective | None, workers: int, population: int
-    ):
-        self._study, self._workers = study, workers
-        self._command = worker_command(study, function, population=population, workers=workers)
+    def __init__(self, study: Study, command: WorkerCommand):
+        self._study, self._command = study, command
         self._processes: dict[int, SpawnProcess] = {}  # by place
         self._crashes = 0
         self._seen: Any = None
@@ -114,7 +101,7 @@ class _WorkerPool:
             if not process.is_alive():
                 del self._processes[place]
                 self._judge(process)
-        free = [place for place in range(self._workers) if place not in self._processes]
+        free = [place for place in range(self._command.workers) if place not in self._processes]
         for place in free[: self._study.to_take()]:
             self._processes[place] = self._start(place)
 
@@ -140,7 +127,7 @@ class _WorkerPool:
             args=(dataclasses.replace(self._command, log=self._log / f"{name}.log"),),
             name=name,
         )
-        with _environment(worker_environment(place, self._workers)):
+        with _environment(worker_environment(place, self._command.workers)):
             try:
                 process.start()
             except (AttributeError, TypeError, ImportError) as error:  # the errors of pickle

@@ -10,8 +10,7 @@ from typing import Any
 
 from cnnlab.errors import UserError
 from cnnlab.sweep.study.study import Study
-from cnnlab.sweep.workers.command import WorkerCommand, worker_command
-from cnnlab.sweep.workers.objective import FunctionObjective
+from cnnlab.sweep.workers.command import WorkerCommand
 from cnnlab.train.runtime.signals import Interrupted, StopRequests
 
 _PAUSE = 0.3
@@ -21,10 +20,8 @@ _SAVING = 600.0  # seconds in which stopped workers must have saved
 
 def work_on_ray(
     study: Study,
-    function: FunctionObjective | None,
+    command: WorkerCommand,
     *,
-    workers: int,
-    population: int,
     options: Sequence[str] = (),
     ended: Callable[[], None] = lambda: None,
 ) -> None:
@@ -35,10 +32,7 @@ def work_on_ray(
 
     Args:
       study: a study in a folder that the nodes share.
-      function: the function that the trials call, which the nodes must be able to import; None for
-        the study of a config.
-      workers: number of tasks at a time.
-      population: number of runs that one program may train, as in `Worker`.
+      command: what each task runs.
       options: `NAME=VALUE`: `address` of a cluster (`auto` for the one that this machine belongs
         to), and options of a Ray task: `num_cpus`, `num_gpus`, ... Where these are unset, each
         worker gets an equal share of the cluster's processors and devices.
@@ -56,7 +50,6 @@ def work_on_ray(
         raise UserError("launcher=ray needs Ray: pip install 'cnnlab[ray]'.") from error
     chosen = _read(options)
     address = chosen.pop("address", None)
-    command = worker_command(study, function, population=population, workers=workers)
     with StopRequests() as stop:
         try:
             ray.init(
@@ -71,7 +64,7 @@ def work_on_ray(
         running: list[Any] = []
         started = 0
         try:
-            share = _share(ray.cluster_resources(), workers) | chosen
+            share = _share(ray.cluster_resources(), command.workers) | chosen
             try:
                 task = ray.remote(max_retries=_MOST_DEATHS, **share)(_run)
             except (TypeError, ValueError) as error:
@@ -79,7 +72,7 @@ def work_on_ray(
             while not study.is_over():
                 if stop.signum is not None:
                     raise Interrupted(stop.signum, 0)
-                free = min(workers - len(running), study.to_take())
+                free = min(command.workers - len(running), study.to_take())
                 for _ in range(free):
                     started += 1
                     log = study.folder.resolve() / "logs" / f"ray-{started}.log"

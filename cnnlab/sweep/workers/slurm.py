@@ -3,15 +3,14 @@
 from collections.abc import Sequence
 
 from cnnlab.sweep.study.study import Study
-from cnnlab.sweep.workers.command import worker_command
+from cnnlab.sweep.workers.command import WorkerCommand
 from cnnlab.train.runtime import slurm
 
 
 def submit(
     study: Study,
+    command: WorkerCommand,
     *,
-    workers: int,
-    population: int = 1,
     options: Sequence[str] = (),
     cluster: str = "slurm",
 ) -> list[str]:
@@ -22,8 +21,7 @@ def submit(
 
     Args:
       study: a study in a folder that the nodes share.
-      workers: number of jobs.
-      population: number of runs that one program may train, as in `Worker`.
+      command: what each job runs.
       options: `NAME=VALUE` for submitit's `update_parameters`.
       cluster: `slurm`, or `local` for processes of this machine.
 
@@ -34,10 +32,10 @@ def submit(
       UserError: submitit is not installed, there is no Slurm, or an option is invalid.
     """
     return slurm.submit(
-        worker_command(study, None, population=population, workers=workers),
+        command,
         name=f"sweep-{study.name}",
         folder=study.folder / "logs",
-        count=workers,
+        count=command.workers,
         options=options,
         cluster=cluster,
     )

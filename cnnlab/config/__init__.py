@@ -17,7 +17,14 @@ from cnnlab.config.schema import (
     ScheduleConfig,
     ShardingConfig,
 )
-from cnnlab.config.serialize import differences, flat_fields, from_json, is_execution_field, to_json
+from cnnlab.config.serialize import (
+    differences,
+    field_values,
+    flat_fields,
+    from_json,
+    is_execution_field,
+    to_json,
+)
 from cnnlab.config.validation import validate
 
 __all__ = [
@@ -36,6 +43,7 @@ __all__ = [
     "check_options",
     "differences",
     "experiment_names",
+    "field_values",
     "flat_fields",
     "from_json",
     "is_execution_field",

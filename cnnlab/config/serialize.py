@@ -43,9 +43,14 @@ def to_json(config: Config) -> dict[str, Any]:
     return dataclasses.asdict(config)
 
 
+def field_values(config: Config) -> dict[str, Any]:
+    """Returns the values of all fields and options by path, e.g. `optimizer.learning_rate`."""
+    return _flatten(to_json(config))
+
+
 def flat_fields(config: Config) -> dict[str, Any]:
-    """Returns the values of all fields by path, e.g. `optimizer.learning_rate`."""
-    return {path: _plain(value) for path, value in _flatten(to_json(config)).items()}
+    """Returns the same as JSON values: tuples are lists."""
+    return {path: _plain(value) for path, value in field_values(config).items()}
 
 
 def from_json(tree: dict[str, Any]) -> Config:

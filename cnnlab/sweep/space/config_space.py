@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from cnnlab.classical import BASELINES
-from cnnlab.config import Config, apply_overrides, check_options, to_json, validate
+from cnnlab.config import Config, apply_overrides, check_options, field_values, validate
 from cnnlab.errors import UserError, did_you_mean
 from cnnlab.models import model_options
 from cnnlab.registry import SCHEDULES
@@ -25,7 +25,7 @@ def config_space(
       UserError: a path that names no field; an unknown schedule; a value of the wrong type, or out
         of the field's range in every combination; an option that no model of the space has.
     """
-    space = Space(params, constraints, others=config_fields(config))
+    space = Space(params, constraints, others=field_values(config))
     for entry in space.entries:
         _check_types(config, entry)
     samples = space.samples(_SAMPLES)
@@ -36,21 +36,6 @@ def config_space(
     for entry in space.entries:
         _check_values(config, space, entry, samples)
     return space
-
-
-def config_fields(config: Config) -> dict[str, Any]:
-    """Every field and option of a config, by path."""
-
-    def flat(tree: Mapping[str, Any], prefix: str) -> dict[str, Any]:
-        fields = {}
-        for name, value in tree.items():
-            if isinstance(value, Mapping):
-                fields |= flat(value, f"{prefix}{name}.")
-            else:
-                fields[prefix + name] = value
-        return fields
-
-    return flat(to_json(config), "")
 
 
 def _check_types(config: Config, entry: Entry) -> None:

@@ -6,11 +6,10 @@ from typing import Any
 import optuna
 from optuna.pruners import BasePruner
 
-from cnnlab.config import differences, from_json
+from cnnlab.config import differences, field_values, from_json
 from cnnlab.errors import UserError
 from cnnlab.sweep.sampling.pruner import make_pruner
 from cnnlab.sweep.sampling.sampler import SpaceSampler
-from cnnlab.sweep.space.config_space import config_fields
 from cnnlab.sweep.space.param_text import parse_param
 from cnnlab.sweep.space.space import Space, Values
 from cnnlab.sweep.study.optuna_quiet import quiet_optuna
@@ -82,7 +81,7 @@ class Spec:
     def make_space(self) -> Space:
         """The space, which was checked when the study was made."""
         config = self.objective.get("config")
-        others = None if config is None else config_fields(from_json(config))
+        others = None if config is None else field_values(from_json(config))
         pairs = [(path, parse_param(text)) for path, text in self.space]
         return Space(pairs, self.constraints, others=others)
 

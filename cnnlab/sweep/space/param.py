@@ -4,7 +4,7 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from optuna.distributions import (
@@ -59,19 +59,33 @@ class Param:
 
 
 @dataclasses.dataclass(frozen=True)
-class Float(Param):
+class Range(Param):
     """A number from `low` to `high`, uniform, or with uniform logarithm (`log`)."""
 
     low: float
     high: float
     log: bool = False
 
+    _names: ClassVar[tuple[str, str]]  # in texts: of a uniform range, and of a logarithmic one
+
     def __post_init__(self) -> None:
-        check_range("log" if self.log else "uniform", self.low, self.high, self.log)
+        check_range(self._name, self.low, self.high, self.log)
 
     def __str__(self) -> str:
-        name = "log" if self.log else "uniform"
-        return self._with_condition(f"{name}({self.low!r}, {self.high!r})")
+        return self._with_condition(f"{self._name}({self.low!r}, {self.high!r})")
+
+    @property
+    def _name(self) -> str:
+        return self._names[self.log]
+
+    def bounds(self) -> list[float]:
+        return [self.low, self.high]
+
+
+class Float(Range):
+    """A real number."""
+
+    _names = ("uniform", "log")
 
     def from_unit(self, u: float) -> float:
         if self.log:
@@ -82,9 +96,6 @@ class Float(Param):
     def values(self) -> None:
         return None
 
-    def bounds(self) -> list[float]:
-        return [self.low, self.high]
-
     def restore(self, stored: float) -> float:
         return float(stored)
 
@@ -92,24 +103,17 @@ class Float(Param):
         return FloatDistribution(self.low, self.high, log=self.log)
 
 
-@dataclasses.dataclass(frozen=True)
-class Integer(Param):
-    """A whole number from `low` to `high`, both included; `log`: with uniform logarithm."""
+class Integer(Range):
+    """A whole number; both ends are included."""
 
-    low: int
-    high: int
-    log: bool = False
+    _names = ("int", "logint")
 
     def __post_init__(self) -> None:
-        name = "logint" if self.log else "int"
         for end in (self.low, self.high):
             if not isinstance(end, int) or isinstance(end, bool):
-                raise UserError(f"{name}({self.low}, {self.high}): {end!r} is not a whole number.")
-        check_range(name, self.low, self.high, self.log)
-
-    def __str__(self) -> str:
-        name = "logint" if self.log else "int"
-        return self._with_condition(f"{name}({self.low}, {self.high})")
+                text = f"{self._name}({self.low}, {self.high})"
+                raise UserError(f"{text}: {end!r} is not a whole number.")
+        super().__post_init__()
 
     def from_unit(self, u: float) -> int:
         if not self.log:
@@ -120,9 +124,6 @@ class Integer(Param):
 
     def values(self) -> list[int]:
         return list(range(self.low, self.high + 1))
-
-    def bounds(self) -> list[int]:
-        return [self.low, self.high]
 
     def restore(self, stored: int) -> int:
         return int(stored)

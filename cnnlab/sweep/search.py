@@ -2,12 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from cnnlab.config import Config
 from cnnlab.errors import UserError
 from cnnlab.report.study_page.data import StudyResults
-from cnnlab.sweep.study.plan import Params, plan_config, plan_function
+from cnnlab.sweep.study.plan import Params, Search, plan_config, plan_function
 from cnnlab.sweep.study.study import Study, open_study
 from cnnlab.sweep.workers.command import worker_command
 from cnnlab.sweep.workers.local import work_here, work_in_processes
@@ -75,14 +74,12 @@ def run(
         raise UserError(f"workers={workers} must be at least 1.")
     if folder is None and (isinstance(objective, Config) or workers > 1 or storage):
         raise UserError("This study needs a folder: its runs, workers or storage are in it.")
-    options: dict[str, Any] = {
-        "sampler": sampler, "pruner": pruner, "repeats": repeats, "seed": seed
-    }  # fmt: skip
+    search: Search = {"sampler": sampler, "pruner": pruner, "repeats": repeats, "seed": seed}
     if isinstance(objective, Config):
-        spec, function = plan_config(objective, space, constraints, **options), None
+        spec, function = plan_config(objective, space, constraints, **search), None
     else:
         function = FunctionObjective(objective, seed=seed if repeats > 1 else None)
-        spec = plan_function(function, space, constraints, direction=direction, **options)
+        spec = plan_function(function, space, constraints, direction=direction, **search)
     study = open_study(folder, spec, storage_url=storage, trials=trials)
     return work(
         study,

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from cnnlab.classical import BASELINES
 from cnnlab.config import Config, to_json, with_plugins
@@ -22,16 +22,22 @@ Params = Mapping[str, Any] | Iterable[tuple[str, Param]]
 _TRIES = 20  # proposals among which one must be a run that can start
 
 
+class Search(TypedDict):
+    """How a study searches: fields of its `Spec`, which has their meanings."""
+
+    sampler: str
+    pruner: str
+    repeats: int
+    seed: int
+
+
 def plan_config(
     config: Config,
     params: Params,
     constraints: Sequence[str],
     *,
-    sampler: str,
-    pruner: str,
-    repeats: int,
-    seed: int,
     download: bool = True,
+    **search: Unpack[Search],
 ) -> Spec:
     """Plans a study of a config.
 
@@ -41,21 +47,18 @@ def plan_config(
     Raises:
       UserError: all trials would fail, or the space has an impossible value.
     """
-    _check_seed(seed)
+    _check_seed(search["seed"])
     config = with_plugins(config)
     space = config_space(config, params, constraints)
-    metric, mode, evaluations = _probe(config, space, seed, download=download)
+    metric, mode, evaluations = _probe(config, space, search["seed"], download=download)
     spec = Spec(
         objective={"config": to_json(config)},
         space=space.texts(),
         constraints=list(constraints),
         metric=metric,
         direction="maximize" if mode == "max" else "minimize",
-        sampler=sampler,
-        pruner=pruner,
         evaluations=evaluations,
-        repeats=repeats,
-        seed=seed,
+        **search,
     )
     return _checked(spec)
 
@@ -66,15 +69,12 @@ def plan_function(
     constraints: Sequence[str],
     *,
     direction: str,
-    sampler: str,
-    pruner: str,
-    repeats: int,
-    seed: int,
+    **search: Unpack[Search],
 ) -> Spec:
     """Plans a study of a function; raises a `UserError` for a mistake in the space."""
     if direction not in ("minimize", "maximize"):
         raise UserError(f"direction={direction!r} must be 'minimize' or 'maximize'.")
-    _check_seed(seed)
+    _check_seed(search["seed"])
     space = Space(params, constraints)
     spec = Spec(
         objective=function.describe(),
@@ -82,11 +82,8 @@ def plan_function(
         constraints=list(constraints),
         metric="value",
         direction=direction,
-        sampler=sampler,
-        pruner=pruner,
         evaluations=None,
-        repeats=repeats,
-        seed=seed,
+        **search,
     )
     return _checked(spec)
 

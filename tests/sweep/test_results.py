@@ -50,6 +50,12 @@ def add(into, state=TrialState.COMPLETE, value=None, params=None, curve=None, **
     )
 
 
+def write(raw, folder, config, metric, direction, total=None):
+    runs = None if config is None else folder
+    record = read_study(raw, metric=metric, direction=direction, total=total, folder=runs)
+    return write_results(record, folder, config)
+
+
 def rows_of(path):
     with path.open() as file:
         return list(csv.DictReader(file))
@@ -103,7 +109,7 @@ def test_folder(tmp_path):
             curve={10: 0.1 * i, 20: 0.5}, outcomes=[[value, {"accuracy": 0.123}]])  # fmt: skip
     add(raw, TrialState.FAIL, reason='not finite, at step 3;\n"a" <b>')
     config = load_experiment("lenet_digits")
-    record = write_results(raw, tmp_path, config, "accuracy", "maximize", total=20)
+    record = write(raw, tmp_path, config, "accuracy", "maximize", total=20)
     assert {path.name for path in tmp_path.iterdir()} == {
         "trials.csv", "best.py", "best.json", "study.html", "history.png", "importance.png",
         "slices.png", "parallel.png", "learning_curves.png", "timeline.png",
@@ -120,18 +126,18 @@ def test_folder(tmp_path):
     assert f"train --config={tmp_path / 'best.py'} --workdir={tmp_path / 'best'}" in page
     # Again, while nothing has changed: the same files, and no others.
     before = (tmp_path / "trials.csv").read_bytes()
-    write_results(raw, tmp_path, config, "accuracy", "maximize", total=20)
+    write(raw, tmp_path, config, "accuracy", "maximize", total=20)
     assert (tmp_path / "trials.csv").read_bytes() == before
     assert len(list(tmp_path.iterdir())) == 10
 
 
 def test_folder_of_a_study_without_results(tmp_path):
     raw = optuna_study()
-    record = write_results(raw, tmp_path, load_experiment("lenet_digits"), "loss", "minimize")
+    record = write(raw, tmp_path, load_experiment("lenet_digits"), "loss", "minimize")
     assert record.best is None
     assert {path.name for path in tmp_path.iterdir()} == {"trials.csv", "study.html"}
     add(raw, value=0.5)
-    write_results(raw, tmp_path, None, "value", "minimize")  # of a function: no experiment
+    write(raw, tmp_path, None, "value", "minimize")  # of a function: no experiment
     assert not (tmp_path / "best.py").exists()
     assert "To train it again" not in (tmp_path / "study.html").read_text()
 
@@ -139,7 +145,7 @@ def test_folder_of_a_study_without_results(tmp_path):
 def test_csv_has_the_spread_over_repeats(tmp_path):
     raw = optuna_study()
     add(raw, value=2.0, outcomes=[[1.0, {}], [2.0, {}], [3.0, {}]], curve={7: 2.0})
-    write_results(raw, tmp_path, None, "value", "minimize")
+    write(raw, tmp_path, None, "value", "minimize")
     (row,) = rows_of(tmp_path / "trials.csv")
     spread = Spread.of([1.0, 2.0, 3.0])
     assert [float(row[name]) for name in ("mean", "sd", "repeats", "steps")] == [2.0, 1.0, 3, 7]
@@ -159,7 +165,7 @@ def test_csv_has_no_formulas(tmp_path):
                 user_attrs={"reason": text},
             )
         )
-    write_results(raw, tmp_path, None, "value", "minimize")
+    write(raw, tmp_path, None, "value", "minimize")
     rows = rows_of(tmp_path / "trials.csv")
     safe = ["'=1+1", "'+1", "'-x", "'@SUM(A1)", "lenet"]
     assert [row["params.model.name"] for row in rows] == [row["reason"] for row in rows] == safe
@@ -311,7 +317,7 @@ def test_best_retrains_to_its_score(tmp_path, tiny_config):
         add(raw, value=result["test"]["accuracy"], params=params)
     folder = tmp_path / "study"
     folder.mkdir()
-    record = write_results(raw, folder, tiny_config, "accuracy", "maximize")
+    record = write(raw, folder, tiny_config, "accuracy", "maximize")
     best = record.best.trials[0]
     for name in ("best.py", "best.json"):
         again = fit(load_experiment(str(folder / name)), tmp_path / f"again {name}")

@@ -11,8 +11,8 @@ import contextlib
 import dataclasses
 import shlex
 from pathlib import Path
+from typing import Any
 
-import optuna
 from matplotlib.figure import Figure
 
 from cnnlab.config import Config
@@ -33,75 +33,58 @@ from cnnlab.report.study_page.page import About, study_page
 from cnnlab.storage.atomic_write import atomic_write
 from cnnlab.sweep.study.best import write_best
 from cnnlab.sweep.study.importance import importances
-from cnnlab.sweep.study.reading import read_study
 from cnnlab.sweep.study.tables import write_trials
 from cnnlab.train.runtime.workdir import Workdir
 
 _NEAR = 6  # flags that may set a study's config apart from the experiment it is named after
 
 
-def write_results(
-    study: optuna.Study,
-    folder: str | Path,
-    config: Config | None,
-    metric: str,
-    direction: str,
-    *,
-    total: int | None = None,
-) -> StudyResults:
+def write_results(study: StudyResults, folder: str | Path, config: Config | None) -> StudyResults:
     """Writes table, best config, pictures and page of a study into its folder.
 
     May be called repeatedly while the study runs. Each file is replaced as a whole, so an open page
     is never half a page. Pictures that cannot be drawn yet are left out.
 
     Args:
-      study: Optuna study.
+      study: the study as it stands.
       folder: folder of the study.
       config: config that the trials change; None if they call a function, which has no experiment
         to write.
-      metric: name of the metric.
-      direction: `maximize` or `minimize`.
-      total: requested number of trials; None if unknown.
 
     Returns:
-      The study as it was read, for `tables.best_table` and `status.status_text`.
+      The study, with the split that its metric was measured on.
     """
     folder = Path(folder)
-    runs = None if config is None else folder
-    record = read_study(study, metric=metric, direction=direction, total=total, folder=runs)
-    write_trials(record, folder / "trials.csv")
-    best, about = record.best, About()
-    if best and config is not None:
-        split, images = _evaluated(best)
-        metric = dataclasses.replace(record.metric, split=split)
-        record = dataclasses.replace(record, metric=metric)
+    write_trials(study, folder / "trials.csv")
+    shares, why_not = importances(study)
+    about: dict[str, Any] = {"no_importance": why_not}
+    best = study.best
     if config is not None:
-        about = dataclasses.replace(about, subject=_subject(record, config))
+        about["subject"] = _subject(study, config)
     if best and config is not None:
+        split, about["images"] = _evaluated(best)
+        metric = dataclasses.replace(study.metric, split=split)
+        study = dataclasses.replace(study, metric=metric)
         flags = [f"--config={folder / 'best.py'}", f"--workdir={folder / 'best'}"]
         command = f"{program()} train {shlex.join(flags)}"
-        write_best(folder, config, best.trials[0].params, title=_title(record, best),
+        write_best(folder, config, best.trials[0].params, title=_title(study, best),
                    command=command)  # fmt: skip
-        about = dataclasses.replace(
-            about, command=command, test=_test_spread(record, best), images=images
-        )
-    shares, why_not = importances(record)
-    about = dataclasses.replace(about, no_importance=why_not)
+        about |= {"command": command, "test": _test_spread(study, best)}
     pictures = {
-        "history": plot_history(record),
-        "importance": plot_importances(record, shares),
-        "slices": plot_slices(record),
-        "parallel": plot_parallel(record),
-        "learning_curves": plot_learning_curves(record),
-        "timeline": plot_timeline(record),
+        "history": plot_history(study),
+        "importance": plot_importances(study, shares),
+        "slices": plot_slices(study),
+        "parallel": plot_parallel(study),
+        "learning_curves": plot_learning_curves(study),
+        "timeline": plot_timeline(study),
     }
     for name, picture in pictures.items():
         if picture is not None:
             _save(picture, folder / f"{name}.png")
-    page = study_page(record, importances=shares, about=about)
+    page = study_page(study, importances=shares, about=About(**about))
     with atomic_write(folder / "study.html") as temporary:
         temporary.write_text(page, encoding="utf-8", errors="backslashreplace")
-    return record
+    return study
 
 
 def _subject(study: StudyResults, config: Config) -> str:

@@ -130,14 +130,7 @@ class Study:
         from cnnlab.sweep.study.results import write_results  # matplotlib takes its time
 
         config = self.spec.objective.get("config")
-        return write_results(
-            self.optuna,
-            self.folder,
-            config and from_json(config),
-            self.spec.metric,
-            self.spec.direction,
-            total=self.total,
-        )
+        return write_results(self.results(), self.folder, config and from_json(config))
 
 
 def open_study(

@@ -18,7 +18,7 @@ from cnnlab.tasks import Task
 from cnnlab.train.callbacks.base import Callback, Stop
 from cnnlab.train.callbacks.progress import Display, PlainDisplay
 from cnnlab.train.callbacks.pruning import Pruned
-from cnnlab.train.checkpoint_policy import due_after
+from cnnlab.train.due import due_after
 from cnnlab.train.engines.base import Engine
 from cnnlab.train.engines.compiled_steps import CompiledSteps
 from cnnlab.train.engines.single import SingleEngine
@@ -211,19 +211,15 @@ class Loop:
             some, trained = trained[: self._engine.size], trained[self._engine.size :]
             for member in some:
                 member.checkpoints.wait()
-            best = [member.checkpoints.best() for member in some]
-            carries = [
-                m.carry if carry is None else carry
-                for m, (_, carry) in zip(some, best, strict=True)
-            ]
-            if len(self._members) == 1 and best[0][1] is None:
+            best = [member.best() for member in some]
+            if len(self._members) == 1 and best[0][1] is some[0].carry:
                 sums = self._engine.evaluate("test")  # the engine holds these weights
             else:
-                sums = self._engine.evaluate("test", [carry["state"] for carry in carries])
+                sums = self._engine.evaluate("test", [carry["state"] for _, carry in best])
             for row, member in enumerate(some):
                 with self._ending(member):
-                    step, params = best[row][0], carries[row]["state"].params
-                    member.outcome = member.tracker.result(sums[row], step, params)
+                    step, carry = best[row]
+                    member.outcome = member.tracker.result(sums[row], step, carry["state"].params)
 
     def _fill(self, members: Sequence[Member] | None = None) -> None:
         """Fills the engine with the members that are not finished."""
@@ -279,9 +275,8 @@ class Loop:
         carries = engine.carries() if saved else []
         for member in saved:
             with self._ending(member):
-                member.carry = carries[member.row]
                 diverged = member.first_bad_step is not None
-                member.checkpoints.save(member.carry, None if diverged else metrics.get(member))
+                member.save(carries[member.row], None if diverged else metrics.get(member))
         for member in active:
             with self._ending(member):
                 if due.log:

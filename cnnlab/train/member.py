@@ -16,7 +16,7 @@ from cnnlab.pretrained import LoadedWeights
 from cnnlab.train.callbacks.base import Callback
 from cnnlab.train.callbacks.configured import configured_callbacks
 from cnnlab.train.callbacks.pruning import Pruned
-from cnnlab.train.checkpoint_policy import CheckpointPolicy
+from cnnlab.train.checkpoints.writer import CheckpointWriter
 from cnnlab.train.engines.compiled_steps import Carry, CompiledSteps
 from cnnlab.train.run_tracker import RunTracker
 from cnnlab.train.runtime import hosts
@@ -38,7 +38,7 @@ class Member:
       folder: folder of the run.
       experiment: model, task and the other objects of the run.
       tracker: tracker of its rows.
-      checkpoints: policy of its checkpoints.
+      checkpoints: its checkpoints, once it is open.
       carry: `state` and `metrics` with which it starts, later those saved last.
       entry: step at which it starts.
       row: its row in the engine.
@@ -69,7 +69,7 @@ class Member:
             [*configured_callbacks(config), *callbacks],
             split=compiled.split,
         )
-        self.checkpoints: CheckpointPolicy
+        self.checkpoints: CheckpointWriter
         self.carry: Carry
         self.entry = self.row = 0
         self.first_bad_step: int | None = None
@@ -84,10 +84,12 @@ class Member:
         hosts.check_same(config, self.experiment.info)
         if first:
             folder.create()
-        target = compiled.parallel.abstract(
+        self._target = compiled.parallel.abstract(
             {"state": self.experiment.abstract_state(), "metrics": compiled.zero_metrics}
         )
-        self.checkpoints = resources.enter_context(CheckpointPolicy(tracker, target))
+        keep = config.checkpoint.keep
+        writer = CheckpointWriter(folder.path, keep=keep, mode=tracker.mode, report=tracker.note)
+        self.checkpoints = resources.enter_context(writer)
         if first:
             for line in (*describe(compiled.dataset), *self.experiment.notes):
                 tracker.note(line)
@@ -95,13 +97,13 @@ class Member:
             if extended := folder.is_extended_by(config):
                 self._extend()
             folder.start(config, record, sys.argv)
-        carry = self.checkpoints.restore(at)
+        carry = self._restore(at)
         if hosts.from_first(lambda: extended):
             tracker.stopped = None
         if carry is None:
             # One host's weights for all: another make of CPU may round a draw differently.
             carry = compiled.new_carry(self.experiment) if first else None
-            carry = hosts.arrays_from_first(carry, target)
+            carry = hosts.arrays_from_first(carry, self._target)
         result = hosts.from_first(folder.result)
         self.carry, self.entry = carry, tracker.step
         self.look(carry["metrics"])
@@ -111,6 +113,31 @@ class Member:
             return
         resources.callback(self._end)
         tracker.start()
+
+    def _restore(self, at: int | None) -> Carry | None:
+        """Restores the latest checkpoint, or that of step `at`; None starts from the beginning."""
+        if at == 0 or not self.checkpoints.steps():
+            return None
+        step, carry, state = self.checkpoints.restore(self._target, "latest" if at is None else at)
+        self.tracker.load_state_dict(step, state)
+        return carry
+
+    def save(self, carry: Carry, metric: float | None = None) -> None:
+        """Saves in the background; `metric` is that of the evaluation at this step, if any."""
+        self.carry, tracker = carry, self.tracker
+        self.checkpoints.save(tracker.step, carry, meta=tracker.state_dict(), metric=metric)
+        tracker.saved()
+
+    def best(self) -> tuple[int, Carry]:
+        """Returns the step and state of the weights that the result is computed from.
+
+        These are the best ones if there is a validation split, else the current ones.
+        """
+        tracker = self.tracker
+        if tracker.split != "validation" or tracker.best_step in (None, tracker.step):
+            return tracker.step, self.carry
+        step, carry, _ = self.checkpoints.restore(self._target, "best")
+        return step, carry
 
     def _extend(self) -> None:
         """Trains a run longer that was complete."""

@@ -1,16 +1,15 @@
 """The best config of a study as files that `train` takes: an experiment in Python, and JSON."""
 
-import dataclasses
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cnnlab.config import Config, apply_overrides, to_json
+from cnnlab.config import Config, apply_overrides, field_values, to_json
 from cnnlab.storage.atomic_write import atomic_write
 from cnnlab.visible import visible
 
-_WIDTH = 100
+_WIDTH = 70  # of a dict on one line
 
 
 def write_best(
@@ -18,8 +17,8 @@ def write_best(
 ) -> None:
     """Writes `best.py` and `best.json`, each atomically.
 
-    `best.py` needs no other experiment: it builds the sweep's config and sets the values that the
-    study found.
+    `best.py` needs no other experiment: it sets the fields of the sweep's config, and then the
+    values that the study found.
 
     Args:
       folder: folder of the study.
@@ -40,27 +39,27 @@ def write_best(
 def experiment_source(
     config: Config, overrides: Mapping[str, Any], *, title: str, command: str
 ) -> str:
-    """Returns an experiment file: `config` without defaults, and the overrides as a dict."""
-    final = apply_overrides(config, overrides)
+    """Returns an experiment file: `config` without defaults, and the overrides, by path."""
+    defaults, final = field_values(Config()), field_values(apply_overrides(config, overrides))
+    changed = {
+        path: value
+        for path, value in field_values(config).items()
+        if path not in defaults or value != defaults[path]
+    }
     # Values as the config holds them: a tuple, where the study has kept its text.
-    found = {path: _field(final, path) for path in overrides}
-    classes = sorted({"Config", *_classes(config)})
-    imports = f"from cnnlab.config import {', '.join([*classes, 'apply_overrides'])}"
-    if len(imports) > _WIDTH:
-        names = "".join(f"    {name},\n" for name in [*classes, "apply_overrides"])
-        imports = f"from cnnlab.config import (\n{names})"
+    found = {path: final.get(path, value) for path, value in overrides.items()}
     return f'''"""{_plain(title)}
 
     {_plain(command)}
 """
 
-{imports}
+from cnnlab.config import Config, apply_overrides
 
 
 def get_config() -> Config:
-    config = {_source(config, 4)}
+    config = apply_overrides(Config(), {_source(changed)})
     # What the study has found.
-    found = {_source(found, 4)}
+    found = {_source(found)}
     return apply_overrides(config, found)
 '''
 
@@ -70,46 +69,16 @@ def _plain(text: str) -> str:
     return visible(text).replace("\\", "/").replace('"', "'")
 
 
-def _field(config: Config, path: str) -> Any:
-    holder: Any = config
-    for name in path.split("."):
-        holder = holder[name] if isinstance(holder, dict) else getattr(holder, name)
-    return holder
+def _source(values: Mapping[str, Any]) -> str:
+    """Python source of a dict by path, on one line if it fits, else with one line per path."""
+    items = [f"{_literal(path)}: {_literal(value)}" for path, value in values.items()]
+    line = ", ".join(items)
+    if len(line) <= _WIDTH:
+        return f"{{{line}}}"
+    lines = "".join(f"        {item},\n" for item in items)
+    return f"{{\n{lines}    }}"
 
 
-def _classes(value: Any) -> set[str]:
-    """Names of the dataclasses that the source of a config uses."""
-    inner = [x for _, x in _changed(value) if dataclasses.is_dataclass(x)]
-    return {type(value).__name__}.union(*map(_classes, inner))
-
-
-def _changed(value: Any) -> list[tuple[str, Any]]:
-    """Fields of a dataclass that are not the default."""
-    default = type(value)()
-    names = [field.name for field in dataclasses.fields(value)]
-    pairs = [(name, getattr(value, name)) for name in names]
-    return [(name, x) for name, x in pairs if x != getattr(default, name)]
-
-
-def _source(value: Any, indent: int) -> str:
-    """Python source of a value, on one line if it fits, else with one line per part."""
-    if dataclasses.is_dataclass(value):
-        parts = [(f"{name}=", x) for name, x in _changed(value)]
-        opening, closing = f"{type(value).__name__}(", ")"
-    elif isinstance(value, dict):
-        parts = [(f"{_source(key, 0)}: ", x) for key, x in value.items()]
-        opening, closing = "{", "}"
-    elif isinstance(value, tuple | list):
-        inner = ", ".join(_source(item, 0) for item in value)
-        comma = "," if len(value) == 1 else ""
-        return f"({inner}{comma})" if isinstance(value, tuple) else f"[{inner}]"
-    else:
-        if not isinstance(value, str):
-            return repr(value)
-        return json.dumps(value, ensure_ascii=value != visible(value))
-    line = opening + ", ".join(name + _source(x, indent) for name, x in parts) + closing
-    if "\n" not in line and indent + len(line) <= _WIDTH - 20:
-        return line
-    space = " " * (indent + 4)
-    lines = "".join(f"{space}{name}{_source(x, indent + 4)},\n" for name, x in parts)
-    return f"{opening}\n{lines}{' ' * indent}{closing}"
+def _literal(value: Any) -> str:
+    plain = isinstance(value, str) and value.isascii() and value.isprintable()
+    return json.dumps(value) if plain else repr(value)  # in double quotes, or escaped by Python

@@ -97,14 +97,27 @@ class CheckpointReader:
                 continue  # A running training has just replaced it by a better or later one.
             return Restored(step, state, info["meta"])
 
-    def verify(self, step: int) -> None:
+    def verify(self, step: int) -> dict[str, Any]:
         """Reads all of checkpoint `step` and compares it with what was saved.
+
+        Returns:
+          The `info` of its manifest.
 
         Raises:
           DamagedError: something differs; the text names the file.
         """
         manifest.check_files(self._folder(step))
-        self._info(step)
+        return self._info(step)
+
+    def damage(self) -> dict[int, str]:
+        """Verifies all checkpoints; returns what is wrong with the damaged ones, by step."""
+        damage = {}
+        for step in numbered(self.directory):
+            try:
+                self.verify(step)
+            except DamagedError as error:
+                damage[step] = str(error)
+        return damage
 
     def _choose(self, abstract_state: Any, which: Any) -> tuple[int, dict[str, Any]]:
         """The step to restore and the info of its checkpoint, which is undamaged and fits."""
@@ -117,8 +130,7 @@ class CheckpointReader:
                 break
             step = untried[0]
             try:
-                self.verify(step)
-                info = self._info(step)
+                info = self.verify(step)
             except DamagedError as error:
                 if not self._folder(step).exists():
                     continue  # A running training has replaced it by a better or later one.
@@ -136,9 +148,9 @@ class CheckpointReader:
             return step, info
         if isinstance(which, int) and (infos or unreadable):
             why = f"is damaged: {damage[which]}" if which in damage else "does not exist"
+            undamaged = listed(set(numbered(self.directory)) - self.damage().keys())
             raise UserError(
-                f"Checkpoint {which} in {self.directory} {why}. "
-                f"Undamaged: {listed(self._undamaged()) or 'none'}."
+                f"Checkpoint {which} in {self.directory} {why}. Undamaged: {undamaged or 'none'}."
             )
         if damage:
             raise UserError(none_verifies(self.directory, damage))
@@ -212,16 +224,6 @@ class CheckpointReader:
         # Those whose metric cannot be read might have been the best: they are named, then passed.
         best_first = [*sorted(unreadable, reverse=True), *self._ranked(infos)]
         return best_first + [step for step in newest_first if step not in best_first]
-
-    def _undamaged(self) -> list[int]:
-        undamaged = []
-        for step in numbered(self.directory):
-            try:
-                self.verify(step)
-            except DamagedError:
-                continue
-            undamaged.append(step)
-        return undamaged
 
     def _recovered_from(self, damage: Mapping[int, str]) -> None:
         """Called when another than these damaged ones was restored; a reader does nothing."""

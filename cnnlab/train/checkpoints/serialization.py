@@ -63,18 +63,18 @@ def misfit(abstract_state: Any, described: Described) -> str | None:
       described: description of the saved state by `named_arrays`.
     """
     paths, _ = jax.tree_util.tree_flatten_with_path(abstract_state)
-    asked = {_name(path): _dtype_and_shape(leaf) for path, leaf in paths}
-    for name, (dtype, shape) in asked.items():
-        wanted = _spelled(str(dtype), shape)
-        if name not in described:
-            return f"{name} ({wanted} in the requested state) is not in the checkpoint"
-        saved = _spelled(described[name]["dtype"], described[name]["shape"])
-        if saved != wanted:
-            return f"{name} is {saved} in the checkpoint and {wanted} in the requested state"
-    for name, entry in described.items():
+    asked = {_name(path): _spelled(*_dtype_and_shape(leaf)) for path, leaf in paths}
+    saved = {name: _spelled(entry["dtype"], entry["shape"]) for name, entry in described.items()}
+    for name in asked | saved:
+        if name not in saved:
+            return f"{name} ({asked[name]} in the requested state) is not in the checkpoint"
         if name not in asked:
-            saved = _spelled(entry["dtype"], entry["shape"])
-            return f"{name} ({saved} in the checkpoint) is not in the requested state"
+            return f"{name} ({saved[name]} in the checkpoint) is not in the requested state"
+        if asked[name] != saved[name]:
+            return (
+                f"{name} is {saved[name]} in the checkpoint and {asked[name]} in the requested "
+                "state"
+            )
     return None
 
 
@@ -114,20 +114,20 @@ def _how_to_read(asked: Any, entry: Mapping[str, Any]) -> ocp.RestoreArgs:
 
 
 def _leaf(asked: Any, entry: Mapping[str, Any], array: Any) -> Any:
-    sharding = _sharding(asked)
-    if array is None:
-        words = jax.random.key_data(jax.random.key(0, impl=entry["key_impl"])).shape if entry[
-            "key_impl"
-        ] else ()  # fmt: skip
-        dtype = "uint32" if entry["key_impl"] else entry["dtype"]
+    implementation = entry["key_impl"]
+    if array is None:  # an empty one
+        words, dtype = (), entry["dtype"]
+        if implementation is not None:
+            key = jax.random.key_data(jax.random.key(0, impl=implementation))
+            words, dtype = key.shape, key.dtype
         array = np.zeros((*entry["shape"], *words), jnp.dtype(dtype))
-    if entry["key_impl"] is not None:
-        array = jax.random.wrap_key_data(jnp.asarray(array), impl=entry["key_impl"])
+    if implementation is not None:
+        array = jax.random.wrap_key_data(jnp.asarray(array), impl=implementation)
     elif _is_beyond_jax(entry):
         return array
-    return array if isinstance(array, jax.Array) and sharding == array.sharding else (
-        jax.device_put(array, sharding)
-    )  # fmt: skip
+    sharding = _sharding(asked)
+    placed = isinstance(array, jax.Array) and sharding == array.sharding
+    return array if placed else jax.device_put(array, sharding)
 
 
 def _sharding(asked: Any) -> jax.sharding.Sharding | None:
@@ -148,7 +148,7 @@ def _name(path: Iterable[Any]) -> str:
     return jax.tree_util.keystr(tuple(path), simple=True, separator="/")
 
 
-def _spelled(dtype: str, shape: Iterable[int]) -> str:
+def _spelled(dtype: Any, shape: Iterable[int]) -> str:
     return f"{dtype}[{','.join(str(size) for size in shape)}]"
 
 

@@ -33,7 +33,6 @@ from absl import logging
 
 from cnnlab.errors import UserError
 from cnnlab.storage import manifest
-from cnnlab.storage.manifest import DamagedError
 from cnnlab.train.checkpoints import serialization
 from cnnlab.train.checkpoints.reader import (
     FORMAT,
@@ -356,17 +355,10 @@ class CheckpointWriter(CheckpointReader):
         for path in sorted(self.directory.iterdir()):
             if path.name not in known:
                 self._report(f"Ignored {path}, which is not a checkpoint.")
-        damage, empty, undamaged = {}, [], []
-        for step in numbered(self.directory):
-            folder = self._folder(step)
-            try:
-                self.verify(step)
-                undamaged.append(step)
-            except DamagedError as error:
-                if folder.is_dir() and not any(path.is_file() for path in folder.rglob("*")):
-                    empty.append(step)
-                else:
-                    damage[step] = str(error)
+        damage = self.damage()
+        undamaged = set(numbered(self.directory)) - damage.keys()
+        empty = [step for step in damage if _is_empty(self._folder(step))]
+        damage = {step: why for step, why in damage.items() if step not in empty}
         if damage and not undamaged:
             raise UserError(none_verifies(self.directory, damage))
         for step in empty:
@@ -379,6 +371,10 @@ class CheckpointWriter(CheckpointReader):
                 f"{self._move(step, _DAMAGED)}; undamaged: {listed(undamaged)}."
             )
         self._remove_replaced()
+
+
+def _is_empty(folder: Path) -> bool:
+    return folder.is_dir() and not any(path.is_file() for path in folder.rglob("*"))
 
 
 class _WithoutLateWrites:

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from cnnlab.report.style import BLUE, GREEN, GREY, ORANGE, RED, logarithmic, new_figure
 from cnnlab.tasks import per_class_accuracy
+from cnnlab.tasks.words import SHARES
 
 _COLORS = {"train": BLUE, "validation": ORANGE, "test": GREEN}
 
@@ -53,11 +54,9 @@ def _plot_split(
     axis: Axes, rows: Sequence[dict[str, Any]], name: str, split: str, **style: Any
 ) -> None:
     """Plots a metric of one split over epochs, if rows have it."""
+    factor = 100 if name in SHARES else 1
     points = [
-        (
-            row["epoch"],
-            row[name] * (100 if name in ("accuracy", "label_accuracy", "miou", "f1") else 1),
-        )
+        (row["epoch"], factor * row[name])
         for row in rows
         if row["split"] == split and row.get(name) is not None
     ]

@@ -4,7 +4,6 @@ import datetime
 import json
 import shlex
 import sys
-import urllib.parse
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -101,7 +100,6 @@ def make_report(
         "datasets": dataset_cards(records),
         "environments": [environment_rows(record) for record in records],
         "commands": [reproduce_command(r.config, f"runs/{r.path.name}") for r in records],
-        "config_uris": [_config_uri(record) for record in records],
         "config_texts": [json.dumps(to_json(record.config), indent=2) for record in records],
         "insides": insides,
         "class_tables": _class_tables(records),
@@ -203,8 +201,3 @@ def _insides(
         except UserError as error:
             insides[best] = Inside(notes=[str(error)])
     return insides
-
-
-def _config_uri(record: RunRecord) -> str:
-    text = json.dumps(to_json(record.config), indent=2)
-    return "data:application/json," + urllib.parse.quote(text)

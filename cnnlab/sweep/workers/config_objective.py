@@ -17,6 +17,7 @@ from cnnlab.train.callbacks.base import Row
 from cnnlab.train.callbacks.json_lines import read_rows
 from cnnlab.train.callbacks.progress import PlainDisplay
 from cnnlab.train.callbacks.pruning import Pruned, Pruning
+from cnnlab.train.checkpoints.reader import numbered
 from cnnlab.train.hparams import program_key
 from cnnlab.train.runtime.workdir import Workdir
 
@@ -113,10 +114,7 @@ class ConfigObjective:
     @staticmethod
     def progress(workdir: Path) -> int:
         """Returns the step of a run's latest checkpoint; 0 if there is none."""
-        checkpoints = workdir / "checkpoints"
-        if not checkpoints.is_dir():
-            return 0
-        return max((int(p.name) for p in checkpoints.iterdir() if p.name.isdigit()), default=0)
+        return max(numbered(workdir / "checkpoints"), default=0)
 
 
 def config_objective(study: Study) -> ConfigObjective:

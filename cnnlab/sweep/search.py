@@ -86,7 +86,7 @@ def run(
         function,
         workers=workers,
         population=read_population(population),
-        report=report or _ignore,
+        report=report or (lambda line: None),
     )
 
 
@@ -139,7 +139,3 @@ def read_population(text: int | str) -> int:
     if str(text).isdecimal() and int(text) > 0:
         return int(text)
     raise UserError(f"population={text} must be auto, off, or a number of at least 1.")
-
-
-def _ignore(line: str) -> None:
-    pass

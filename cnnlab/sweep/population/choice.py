@@ -119,27 +119,22 @@ def _has_convolutions(compiled: CompiledSteps) -> bool:
 
 
 def _in_turn(compiled: CompiledSteps) -> Iterator[float]:
-    """Yields seconds per step; the first includes compilation."""
-    engine, count = SequentialEngine(compiled, 1), compiled.steps_per_call
-    _prepare(engine, compiled)
-    for seconds in _times(lambda: engine.advance(range(count)), engine.wait):
-        yield seconds / count
+    return _seconds_per_step(compiled, SequentialEngine(compiled, 1), 1)
 
 
 def _side_by_side(compiled: CompiledSteps, members: int) -> Iterator[float]:
+    return _seconds_per_step(compiled, VmapEngine(compiled, members), members)
+
+
+def _seconds_per_step(compiled: CompiledSteps, engine: Engine, members: int) -> Iterator[float]:
     """Yields seconds per step and member; the first includes compilation."""
-    engine, count = VmapEngine(compiled, members), compiled.steps_per_call
-    _prepare(engine, compiled)
-    for seconds in _times(lambda: engine.advance(range(count)), engine.wait):
-        yield seconds / (count * members)
-
-
-def _prepare(engine: Engine, compiled: CompiledSteps) -> None:
-    experiment = compiled.experiment(compiled.config)
+    experiment, count = compiled.experiment(compiled.config), compiled.steps_per_call
     engine.fill([compiled.new_carry(experiment)])
     engine.set_hparams([experiment.hparams])
     seed = compiled.config.seed
     engine.set_seeds(range(seed, seed + engine.size))  # the dearer case: a batch for each
+    for seconds in _times(lambda: engine.advance(range(count)), engine.wait):
+        yield seconds / (count * members)
 
 
 def _times(call: Callable[[], None], wait: Callable[[], None]) -> Iterator[float]:

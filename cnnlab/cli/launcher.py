@@ -2,29 +2,28 @@
 
 from absl import flags
 
+from cnnlab.cli.flag_definer import FlagDefiner
 from cnnlab.errors import UserError
 
 
-def define_launcher_flags(values: flags.FlagValues, slurm: str, ray: str | None = None) -> None:
+def define_launcher_flags(define: FlagDefiner, slurm: str, ray: str | None = None) -> None:
     """Defines `--launcher`, `--slurm` and `--ray`; the texts say what is a job and a task."""
     launchers = (
         f"local, or slurm: {slurm}" if ray is None else f"local; slurm: {slurm}; or ray: {ray}"
     )
-    flags.DEFINE_string("launcher", "local", f"{launchers}.", flag_values=values)
-    flags.DEFINE_multi_string(
+    define.string("launcher", "local", f"{launchers}.")
+    define.multi_string(
         "slurm",
         [],
         "NAME=VALUE of a job, e.g. slurm_partition=gpu or timeout_min=600 (5 where unset), as "
         "submitit calls them",
-        flag_values=values,
     )
     if ray is not None:
-        flags.DEFINE_multi_string(
+        define.multi_string(
             "ray",
             [],
             "NAME=VALUE: address=auto for the cluster of this machine, one on this machine alone "
             "where unset; num_cpus or num_gpus of a task, an equal share where unset",
-            flag_values=values,
         )
 
 

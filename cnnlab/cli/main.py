@@ -17,6 +17,7 @@ from pathlib import Path
 from absl import flags, logging
 
 from cnnlab.cli.config_flags import split_overrides
+from cnnlab.cli.flag_definer import FlagDefiner
 from cnnlab.cli.help import command_help, program_help
 from cnnlab.cli.terminal import Output, open_standard_streams
 from cnnlab.config import Config
@@ -126,14 +127,14 @@ def _dispatch(name: str, rest: list[str]) -> int:
 def _run_command(name: str, rest: list[str]) -> int:
     described = importlib.import_module(f"cnnlab.cli.flags.{name}")
     values = flags.FlagValues()
-    described.define_flags(values)
+    define = FlagDefiner(values)
+    described.define_flags(define)
     if name not in _WITHOUT_PLUGINS:
-        flags.DEFINE_list(
+        define.list(
             "plugins",
             [],
             "Files or modules that register components, besides those of the experiment or the "
             "run, or instead of those of the run that are missing or have changed.",
-            flag_values=values,
         )
     if _HELP & set(rest):
         print(command_help(described, values))

@@ -12,6 +12,7 @@ from cnnlab.analysis import summarize
 from cnnlab.classical import BASELINES
 from cnnlab.cli.analyses import KINDS
 from cnnlab.cli.config_flags import resolve_config, split_overrides
+from cnnlab.cli.flag_definer import FlagDefiner
 from cnnlab.cli.main import COMMANDS
 from cnnlab.config import experiment_names, validate
 from cnnlab.course import EXPERIMENTS, FIGURES, check_names
@@ -72,7 +73,7 @@ def test_what_is_to_try_is_valid(page):
         _, command, *rest = shlex.split(line)
         rest, overrides = split_overrides(rest)
         values = flags.FlagValues()
-        importlib.import_module(f"cnnlab.cli.flags.{command}").define_flags(values)
+        importlib.import_module(f"cnnlab.cli.flags.{command}").define_flags(FlagDefiner(values))
         positional = values(["launch.py", *rest])[1:]
         if command == "course":
             check_names(positional)

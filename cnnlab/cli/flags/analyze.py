@@ -31,29 +31,22 @@ The picture is written to --out, by default WORKDIR/analysis/KIND.png, as .png, 
 output is one JSON object.
 """
 
-from absl import flags
+from cnnlab.cli.flag_definer import FlagDefiner
 
 
-def define_flags(values: flags.FlagValues) -> None:
+def define_flags(define: FlagDefiner) -> None:
     """Defines the flags of this command."""
-    flags.DEFINE_string("workdir", None, "Folder of the run.", flag_values=values)
-    flags.DEFINE_string(
-        "split", "test", "Which split: train, validation or test.", flag_values=values
+    define.run()
+    define.split()
+    define.integer(
+        "examples",
+        None,
+        "Number of examples of the split; the default depends on the kind.",
+        lower_bound=1,
     )
-    flags.DEFINE_string(
-        "checkpoint", "best", "Which weights: best, latest or a step.", flag_values=values
-    )
-    flags.DEFINE_integer(
-        "examples", None, "Number of examples of the split; the default depends on the kind.",
-        lower_bound=1, flag_values=values,
-    )  # fmt: skip
-    flags.DEFINE_string("layer", None, "Name of a layer, e.g. backbone/conv2.", flag_values=values)
-    flags.DEFINE_string(
-        "target", None, "The class to explain; by default the predicted one.", flag_values=values
-    )
-    flags.DEFINE_integer(
-        "max_shift", 3, "Largest shift on each axis, in pixels.", lower_bound=1, flag_values=values
-    )
-    flags.DEFINE_string("out", None, "The picture to write.", flag_values=values)
-    flags.DEFINE_string("arrays", None, "The file of arrays to write, .npz.", flag_values=values)
-    flags.DEFINE_bool("json", False, "Print one JSON object, last.", flag_values=values)
+    define.string("layer", None, "Name of a layer, e.g. backbone/conv2.")
+    define.string("target", None, "The class to explain; by default the predicted one.")
+    define.integer("max_shift", 3, "Largest shift on each axis, in pixels.", lower_bound=1)
+    define.string("out", None, "The picture to write.")
+    define.string("arrays", None, "The file of arrays to write, .npz.")
+    define.json()

@@ -8,13 +8,12 @@ usage: python launch.py benchmark [--config=EXPERIMENT] [--profile=FOLDER] [--js
 Only the trace is saved; TensorBoard's profiler and ui.perfetto.dev open it.
 """
 
-from absl import flags
-
 from cnnlab.cli.config_flags import define_config_flag
+from cnnlab.cli.flag_definer import FlagDefiner
 
 
-def define_flags(values: flags.FlagValues) -> None:
+def define_flags(define: FlagDefiner) -> None:
     """Defines the flags of this command."""
-    define_config_flag(values)
-    flags.DEFINE_string("profile", None, "Write a trace to this folder.", flag_values=values)
-    flags.DEFINE_bool("json", False, "Print one JSON object.", flag_values=values)
+    define_config_flag(define)
+    define.string("profile", None, "Write a trace to this folder.")
+    define.json()

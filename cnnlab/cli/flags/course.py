@@ -27,16 +27,11 @@ pictures, in seconds: every other NAME, that of a file in docs/course/figures. W
 are drawn, including experiments; --redraw reads the numbers of experiments from --out.
 """
 
-from absl import flags
+from cnnlab.cli.flag_definer import FlagDefiner
 
 
-def define_flags(values: flags.FlagValues) -> None:
+def define_flags(define: FlagDefiner) -> None:
     """Defines the flags of this command."""
-    flags.DEFINE_string("out", "course", "The folder to write to.", flag_values=values)
-    flags.DEFINE_bool(
-        "redraw",
-        False,
-        "Draw experiments from the numbers in --out, without training.",
-        flag_values=values,
-    )
-    flags.DEFINE_bool("json", False, "Print one JSON object, last.", flag_values=values)
+    define.string("out", "course", "The folder to write to.")
+    define.bool("redraw", False, "Draw experiments from the numbers in --out, without training.")
+    define.json()

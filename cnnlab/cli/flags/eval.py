@@ -13,19 +13,12 @@ in evaluation.metrics are added, with their values per class.
 classes are those of the run by their names, or some of them.
 """
 
-from absl import flags
+from cnnlab.cli.flag_definer import FlagDefiner
 
 
-def define_flags(values: flags.FlagValues) -> None:
+def define_flags(define: FlagDefiner) -> None:
     """Defines the flags of this command."""
-    flags.DEFINE_string("workdir", None, "Folder of the run.", flag_values=values)
-    flags.DEFINE_string(
-        "split", "test", "Which split: train, validation or test.", flag_values=values
-    )
-    flags.DEFINE_string(
-        "data", None, "Another data set to score the run on, e.g. folder:PATH.", flag_values=values
-    )  # fmt: skip
-    flags.DEFINE_string(
-        "checkpoint", "best", "Which weights: best, latest or a step.", flag_values=values
-    )
-    flags.DEFINE_bool("json", False, "Print one JSON object, last.", flag_values=values)
+    define.run()
+    define.split()
+    define.string("data", None, "Another data set to score the run on, e.g. folder:PATH.")
+    define.json()

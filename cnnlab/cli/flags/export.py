@@ -16,33 +16,22 @@ probabilities. onnx needs `pip install 'cnnlab[onnx]'`, then `pip install --no-d
 its dependencies, pip would replace Orbax, which reads checkpoints, by an older version.
 """
 
-from absl import flags
+from cnnlab.cli.flag_definer import FlagDefiner
 
 
-def define_flags(values: flags.FlagValues) -> None:
+def define_flags(define: FlagDefiner) -> None:
     """Defines the flags of this command."""
-    flags.DEFINE_string("workdir", None, "Folder of the run.", flag_values=values)
-    flags.DEFINE_string("out", None, "The file to write.", flag_values=values)
-    flags.DEFINE_enum(
-        "format",
-        "safetensors",
-        ["safetensors", "stablehlo", "onnx"],
-        "Format of the file.",
-        flag_values=values,
+    define.run()
+    define.string("out", None, "The file to write.")
+    define.enum(
+        "format", "safetensors", ["safetensors", "stablehlo", "onnx"], "Format of the file."
     )
-    flags.DEFINE_string(
-        "naming",
-        "torchvision",
-        "Library whose names are used: torchvision, timm or smp.",
-        flag_values=values,
+    define.string(
+        "naming", "torchvision", "Library whose names are used: torchvision, timm or smp."
     )
-    flags.DEFINE_integer(
+    define.integer(
         "batch_size",
         None,
         "Batch size of every call of a program; unset leaves it open.",
         lower_bound=1,
-        flag_values=values,
-    )
-    flags.DEFINE_string(
-        "checkpoint", "best", "Which weights: best, latest or a step.", flag_values=values
     )

@@ -9,22 +9,15 @@ height, width, c]; `strides` and `map_names` list the maps. Memory use does not 
 of examples.
 """
 
-from absl import flags
-
 from cnnlab.cli.config_flags import define_config_flag
+from cnnlab.cli.flag_definer import FlagDefiner
 
 
-def define_flags(values: flags.FlagValues) -> None:
+def define_flags(define: FlagDefiner) -> None:
     """Defines the flags of this command."""
-    define_config_flag(values, default=None)
-    flags.DEFINE_string("workdir", None, "Folder of a run.", flag_values=values)
-    flags.DEFINE_string(
-        "split", "test", "Which split: train, validation or test.", flag_values=values
-    )
-    flags.DEFINE_string(
-        "checkpoint", "best", "Which weights of the run: best, latest or a step.",
-        flag_values=values,
-    )  # fmt: skip
-    flags.DEFINE_bool("maps", False, "Write the feature maps too.", flag_values=values)
-    flags.DEFINE_string("out", "features.npz", "The file to write.", flag_values=values)
-    flags.DEFINE_bool("json", False, "Print one JSON object, last.", flag_values=values)
+    define_config_flag(define, default=None)
+    define.run()
+    define.split()
+    define.bool("maps", False, "Write the feature maps too.")
+    define.string("out", "features.npz", "The file to write.")
+    define.json()

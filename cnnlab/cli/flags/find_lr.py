@@ -8,17 +8,16 @@ suggestion verifies that it learns. The picture shows the loss over the learning
 is written.
 """
 
-from absl import flags
-
 from cnnlab.cli.config_flags import define_config_flag
+from cnnlab.cli.flag_definer import FlagDefiner
 
 
-def define_flags(values: flags.FlagValues) -> None:
+def define_flags(define: FlagDefiner) -> None:
     """Defines the flags of this command."""
-    define_config_flag(values)
-    flags.DEFINE_string("out", "find_lr.png", "The picture to write.", flag_values=values)
-    flags.DEFINE_integer("steps", 100, "Number of updates of a sweep.", flag_values=values)
-    flags.DEFINE_integer("sweeps", 3, "Number of sweeps, one a seed.", flag_values=values)
-    flags.DEFINE_float("lowest", 1e-5, "First learning rate.", flag_values=values)
-    flags.DEFINE_float("highest", 10.0, "Last learning rate.", flag_values=values)
-    flags.DEFINE_bool("json", False, "Print one JSON object, last.", flag_values=values)
+    define_config_flag(define)
+    define.string("out", "find_lr.png", "The picture to write.")
+    define.integer("steps", 100, "Number of updates of a sweep.")
+    define.integer("sweeps", 3, "Number of sweeps, one a seed.")
+    define.float("lowest", 1e-5, "First learning rate.")
+    define.float("highest", 10.0, "Last learning rate.")
+    define.json()

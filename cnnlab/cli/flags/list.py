@@ -9,9 +9,9 @@ callbacks; with --plugins, including those of that file.
   python launch.py list metrics --plugins=my_experiment.py
 """
 
-from absl import flags
+from cnnlab.cli.flag_definer import FlagDefiner
 
 
-def define_flags(values: flags.FlagValues) -> None:
+def define_flags(define: FlagDefiner) -> None:
     """Defines the flags of `list`."""
-    flags.DEFINE_bool("json", False, "Print a list of objects as JSON.", flag_values=values)
+    define.bool("json", False, "Print a list of objects as JSON.")

@@ -13,43 +13,30 @@ Ranges: log(a, b) and uniform(a, b) of numbers that do not change the program (d
 Members are ordinary runs in FOLDER/members. The same command resumes a stopped training.
 """
 
-from absl import flags
-
 from cnnlab.cli.config_flags import define_config_flag
+from cnnlab.cli.flag_definer import FlagDefiner
 
 
-def define_flags(values: flags.FlagValues) -> None:
+def define_flags(define: FlagDefiner) -> None:
     """Defines the flags of this command."""
-    define_config_flag(values)
-    flags.DEFINE_string(
-        "study",
-        None,
-        "Folder of the population; runs/EXPERIMENT_pbt by default.",
-        flag_values=values,
+    define_config_flag(define)
+    define.string("study", None, "Folder of the population; runs/EXPERIMENT_pbt by default.")
+    define.multi_string("param", [], "PATH=RANGE of a hyper-parameter.")
+    define.integer("every_steps", None, "Updates between two rounds of copying.")
+    define.integer("members", 8, "Number of members.")
+    define.float(
+        "truncation", 0.2, "Share of members that copy others, and of those that are copied."
     )
-    flags.DEFINE_multi_string("param", [], "PATH=RANGE of a hyper-parameter.", flag_values=values)
-    flags.DEFINE_integer(
-        "every_steps", None, "Updates between two rounds of copying.", flag_values=values
-    )
-    flags.DEFINE_integer("members", 8, "Number of members.", flag_values=values)
-    flags.DEFINE_float(
-        "truncation",
-        0.2,
-        "Share of members that copy others, and of those that are copied.",
-        flag_values=values,
-    )
-    flags.DEFINE_float(
+    define.float(
         "resample",
         0.25,
         "Probability that a hyper-parameter of a copy is redrawn; otherwise it is multiplied by "
         "0.8 or 1.2.",
-        flag_values=values,
     )
-    flags.DEFINE_enum(
+    define.enum(
         "mode",
         "auto",
         ("auto", "vmap", "shared"),
         "Train members side by side in one program, or in turn; auto chooses the faster.",
-        flag_values=values,
     )
-    flags.DEFINE_bool("json", False, "Print one JSON object, last.", flag_values=values)
+    define.json()

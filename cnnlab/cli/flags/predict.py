@@ -19,36 +19,34 @@ may exceed memory. The share of pixels of each class is printed per file, with -
 object.
 """
 
-from absl import flags
+from cnnlab.cli.flag_definer import FlagDefiner
 
 
-def define_flags(values: flags.FlagValues) -> None:
+def define_flags(define: FlagDefiner) -> None:
     """Defines the flags of this command."""
-    flags.DEFINE_string("workdir", None, "Folder of the run.", flag_values=values)
-    flags.DEFINE_integer("top", 5, "Number of classes to name.", lower_bound=1, flag_values=values)
-    flags.DEFINE_float(
-        "threshold", 0.5, "Multilabel: name classes with a larger probability.",
-        lower_bound=0.0, upper_bound=1.0, flag_values=values,
-    )  # fmt: skip
-    flags.DEFINE_string(
-        "table", None, "File to write the predictions to, .csv or .jsonl.", flag_values=values
-    )  # fmt: skip
-    flags.DEFINE_string(
-        "out", None, "Segmentation: the folder to write into.", flag_values=values
-    )  # fmt: skip
-    flags.DEFINE_integer(
-        "tile", None, "Segmentation: predict in windows of this side, in pixels.",
-        lower_bound=1, flag_values=values,
-    )  # fmt: skip
-    flags.DEFINE_integer(
-        "overlap", None, "Overlap of windows in pixels; by default a quarter of their side.",
-        lower_bound=0, flag_values=values,
-    )  # fmt: skip
-    flags.DEFINE_bool(
-        "tta", False, "Segmentation: average over three scales, and over flips that the run was "
-        "trained with.", flag_values=values,
-    )  # fmt: skip
-    flags.DEFINE_string(
-        "checkpoint", "best", "Which weights: best, latest or a step.", flag_values=values
+    define.run()
+    define.integer("top", 5, "Number of classes to name.", lower_bound=1)
+    define.float(
+        "threshold",
+        0.5,
+        "Multilabel: name classes with a larger probability.",
+        lower_bound=0.0,
+        upper_bound=1.0,
     )
-    flags.DEFINE_bool("json", False, "Print one JSON object, last.", flag_values=values)
+    define.string("table", None, "File to write the predictions to, .csv or .jsonl.")
+    define.string("out", None, "Segmentation: the folder to write into.")
+    define.integer(
+        "tile", None, "Segmentation: predict in windows of this side, in pixels.", lower_bound=1
+    )
+    define.integer(
+        "overlap",
+        None,
+        "Overlap of windows in pixels; by default a quarter of their side.",
+        lower_bound=0,
+    )
+    define.bool(
+        "tta",
+        False,
+        "Segmentation: average over three scales, and over flips that the run was trained with.",
+    )
+    define.json()

@@ -9,21 +9,11 @@ Without a network, put the archives from the data set's publisher into a folder 
 others need no TensorFlow; a few do, for this step only: pip install 'cnnlab[prepare]'.
 """
 
-from absl import flags
+from cnnlab.cli.flag_definer import FlagDefiner
 
 
-def define_flags(values: flags.FlagValues) -> None:
+def define_flags(define: FlagDefiner) -> None:
     """Defines the flags of this command."""
-    flags.DEFINE_string("dataset", None, "Name as in TFDS's catalogue.", flag_values=values)
-    flags.DEFINE_string(
-        "data_dir",
-        None,
-        "Folder of TFDS data sets; ~/tensorflow_datasets by default.",
-        flag_values=values,
-    )
-    flags.DEFINE_string(
-        "manual_dir",
-        None,
-        "Folder of archives that are used instead of downloads.",
-        flag_values=values,
-    )
+    define.string("dataset", None, "Name as in TFDS's catalogue.")
+    define.string("data_dir", None, "Folder of TFDS data sets; ~/tensorflow_datasets by default.")
+    define.string("manual_dir", None, "Folder of archives that are used instead of downloads.")

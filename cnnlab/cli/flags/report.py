@@ -12,14 +12,17 @@ the environment, and the command that reproduces each run. Incomplete runs are s
 go.
 """
 
-from absl import flags
+from cnnlab.cli.flag_definer import FlagDefiner
 
 
-def define_flags(values: flags.FlagValues) -> None:
+def define_flags(define: FlagDefiner) -> None:
     """Defines the flags of this command."""
-    flags.DEFINE_string("out", "report.html", "The page to write.", flag_values=values)
-    flags.DEFINE_integer(
-        "pictures", 4, "Of how many configurations, the best first, examples, filters and Grad-CAM "
-        "are shown; their weights and data are read.", lower_bound=0, flag_values=values,
-    )  # fmt: skip
-    flags.DEFINE_bool("json", False, "Print one JSON object, last.", flag_values=values)
+    define.string("out", "report.html", "The page to write.")
+    define.integer(
+        "pictures",
+        4,
+        "Of how many configurations, the best first, examples, filters and Grad-CAM "
+        "are shown; their weights and data are read.",
+        lower_bound=0,
+    )
+    define.json()

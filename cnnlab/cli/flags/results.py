@@ -12,15 +12,10 @@ published, from the file published.json beside the experiments. Runs that are no
 out. The order is that of the arguments: the test split ranks nothing.
 """
 
-from absl import flags
+from cnnlab.cli.flag_definer import FlagDefiner
 
 
-def define_flags(values: flags.FlagValues) -> None:
+def define_flags(define: FlagDefiner) -> None:
     """Defines the flags of this command."""
-    flags.DEFINE_string(
-        "out", None, "JSON file to keep the rows in, with the score of each seed.",
-        flag_values=values,
-    )  # fmt: skip
-    flags.DEFINE_bool(
-        "json", False, "Print the rows as a JSON array instead of Markdown.", flag_values=values
-    )
+    define.string("out", None, "JSON file to keep the rows in, with the score of each seed.")
+    define.bool("json", False, "Print the rows as a JSON array instead of Markdown.")

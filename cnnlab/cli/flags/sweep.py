@@ -18,56 +18,55 @@ study that was stopped by Ctrl-C or kill -9; one that contradicts it is refused,
 is shown. A larger --trials extends it.
 """
 
-from absl import flags
-
 from cnnlab.cli.config_flags import define_config_flag
+from cnnlab.cli.flag_definer import FlagDefiner
 from cnnlab.cli.launcher import define_launcher_flags
 
 
-def define_flags(values: flags.FlagValues) -> None:
+def define_flags(define: FlagDefiner) -> None:
     """Defines the flags of this command."""
-    define_config_flag(values, default=None)
-
-    def text(name: str, default: str | None, meaning: str) -> None:
-        flags.DEFINE_string(name, default, meaning, flag_values=values)
-
-    def number(name: str, default: int | None, meaning: str) -> None:
-        flags.DEFINE_integer(name, default, meaning, flag_values=values)
-
-    text("study", None, "Folder of the study; runs/EXPERIMENT_sweep by default.")
-    flags.DEFINE_multi_string("param", [], "PATH=RANGE of a hyper-parameter.", flag_values=values)
-    flags.DEFINE_multi_string(
+    define_config_flag(define, default=None)
+    define.string("study", None, "Folder of the study; runs/EXPERIMENT_sweep by default.")
+    define.multi_string("param", [], "PATH=RANGE of a hyper-parameter.")
+    define.multi_string(
         "constraint",
         [],
         "Condition that every trial fulfils, e.g. 'optimizer.learning_rate * batch_size <= 64'.",
-        flag_values=values,
     )
-    number("trials", None, "Number of trials; by default all of a grid or of lists.")
-    text(
+    define.integer("trials", None, "Number of trials; by default all of a grid or of lists.")
+    define.string(
         "sampler",
         None,
         "grid, random, sobol, tpe, cmaes or gp; tpe(startup=N), gp(startup=N); default tpe.",
     )
-    text(
+    define.string(
         "pruner",
         None,
         "Stops bad trials early: none, median(first=N, startup=N), asha(first=N, factor=N) or "
         "hyperband(factor=N), with evaluations counted from 1; default none.",
     )
-    number("repeats", None, "Number of runs of each trial, with consecutive seeds; default 1.")
-    number("seed", None, "Seed of the sampler, default 0; --config.seed is that of the runs.")
-    number("workers", 1, "Number of processes, which share the machine's processors and devices.")
-    text(
+    define.integer(
+        "repeats", None, "Number of runs of each trial, with consecutive seeds; default 1."
+    )
+    define.integer(
+        "seed", None, "Seed of the sampler, default 0; --config.seed is that of the runs."
+    )
+    define.integer(
+        "workers", 1, "Number of processes, which share the machine's processors and devices."
+    )
+    define.string(
         "population",
         "auto",
         "Number of trials with the same program (they differ only in learning rate, decay, "
         "dropout, augmentation, seed, ...) that are trained side by side: auto chooses by speed; "
         "off; or a number.",
     )
-    text("storage", None, "Database of a study on many machines: postgresql://USER@HOST/DATABASE.")
-    define_launcher_flags(
-        values, slurm="each worker is a job of a Slurm array", ray="each worker is a task of Ray"
+    define.string(
+        "storage", None, "Database of a study on many machines: postgresql://USER@HOST/DATABASE."
     )
-    flags.DEFINE_bool("dry_run", False, "List the trials without running them.", flag_values=values)
-    flags.DEFINE_bool("status", False, "Show the progress of the study.", flag_values=values)
-    flags.DEFINE_bool("json", False, "Print one JSON object, last.", flag_values=values)
+    define_launcher_flags(
+        define, slurm="each worker is a job of a Slurm array", ray="each worker is a task of Ray"
+    )
+    define.bool("dry_run", False, "List the trials without running them.")
+    define.bool("status", False, "Show the progress of the study.")
+    define.json()

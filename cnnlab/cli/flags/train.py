@@ -20,18 +20,15 @@ batch; start the same command on all of them. With --launcher=slurm, the run is 
 of a Slurm cluster, whose tasks find each other (docs/scale.md).
 """
 
-from absl import flags
-
 from cnnlab.cli.config_flags import define_config_flag
+from cnnlab.cli.flag_definer import FlagDefiner
 from cnnlab.cli.host_flags import define_host_flags
 from cnnlab.cli.launcher import define_launcher_flags
 
 
-def define_flags(values: flags.FlagValues) -> None:
+def define_flags(define: FlagDefiner) -> None:
     """Defines the flags of this command."""
-    define_config_flag(values, default=None)
-    flags.DEFINE_string(
-        "workdir", None, "Folder of the run; runs/EXPERIMENT by default.", flag_values=values
-    )
-    define_host_flags(values)
-    define_launcher_flags(values, slurm="the run is a job")
+    define_config_flag(define, default=None)
+    define.string("workdir", None, "Folder of the run; runs/EXPERIMENT by default.")
+    define_host_flags(define)
+    define_launcher_flags(define, slurm="the run is a job")

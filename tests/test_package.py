@@ -29,7 +29,7 @@ def test_module_imports_and_says_what_it_is(name):
 
 
 # What each package may import; everything may import arrays, errors, plugins, program, registry,
-# storage and tracing.
+# storage, tracing and units.
 ALLOWED = {
     "errors": set(),
     "config": set(),
@@ -78,7 +78,7 @@ def test_imports_run_one_way(package):
                 imported = module.split(".")[1]
                 common = {
                     "arrays", "errors", "notebook", "plugins", "program", "registry", "storage",
-                    "tracing", "visible",
+                    "tracing", "units", "visible",
                 }  # fmt: skip
                 allowed = ALLOWED[package] | {package} | common
                 assert imported in allowed, f"{path}: {module}"

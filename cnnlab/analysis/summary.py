@@ -13,6 +13,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from cnnlab.train.state import num_parameters
+from cnnlab.units import short_size
 
 
 @dataclasses.dataclass(frozen=True)
@@ -160,7 +161,7 @@ def summary_table(
     # Numbers are never cut, whatever the width of the terminal.
     footers = {"parameters": f"{params:,}", "MACs": f"{macs:,}"}
     if memory:
-        footers["memory"] = _size(total_activation_bytes(layers))
+        footers["memory"] = short_size(total_activation_bytes(layers))
     for name, total in footers.items():
         table.add_column(name, justify="right", footer=total, no_wrap=True)
     for layer in layers:
@@ -176,7 +177,7 @@ def summary_table(
             shape,
             f"{layer.params:,}" if layer.params else "",
             f"{layer.macs:,}" if layer.macs else "",
-            *([_size(layer.activation_bytes)] if memory else []),
+            *([short_size(layer.activation_bytes)] if memory else []),
         )
     return table
 
@@ -185,7 +186,3 @@ def new_table(title: str) -> Table:
     """Returns an empty table that leaves the width to its columns."""
     return Table(title=title, title_justify="left", show_footer=True, box=SIMPLE_HEAD,
                  padding=(0, 1, 0, 0), pad_edge=False)  # fmt: skip
-
-
-def _size(num_bytes: int) -> str:
-    return f"{num_bytes / 2**10:,.0f} KiB" if num_bytes < 2**20 else f"{num_bytes / 2**20:,.1f} MiB"

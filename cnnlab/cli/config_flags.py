@@ -6,6 +6,7 @@ file is read, so overrides are taken out of the arguments first.
 
 from cnnlab.cli.flag_definer import FlagDefiner
 from cnnlab.config import Config, apply_overrides, is_switch, load_experiment
+from cnnlab.config.overrides import field_text
 from cnnlab.errors import UserError
 
 DEFAULT_EXPERIMENT = "lenet_digits"
@@ -58,14 +59,8 @@ def config_lines(config: Config) -> list[str]:
     groups: dict[str, list[str]] = {}
     for name, value in vars(config).items():
         if hasattr(value, "__dataclass_fields__"):
-            groups[name] = [f"{field}={_show(v)}" for field, v in vars(value).items()]
+            groups[name] = [f"{field}={field_text(v)}" for field, v in vars(value).items()]
         else:
-            groups.setdefault("run", []).append(f"{name}={_show(value)}")
+            groups.setdefault("run", []).append(f"{name}={field_text(value)}")
     width = max(map(len, groups))
     return [f"  {group:<{width}}  {' '.join(fields)}" for group, fields in groups.items()]
-
-
-def _show(value: object) -> str:
-    if value is None:
-        return "none"
-    return str(value).lower() if isinstance(value, bool) else str(value).replace(" ", "")

@@ -192,10 +192,16 @@ def describe_fields(config: Config) -> list[tuple[str, str]]:
         value: Any = config
         for name in path.split("."):
             value = getattr(value, name)
-        if value is None:
-            rows.append((path, "none"))
-        elif isinstance(value, dict):
-            rows.append((f"{path}.NAME", "VALUE"))
-        else:
-            rows.append((path, str(value).lower() if isinstance(value, bool) else str(value)))
+        rows.append(
+            (f"{path}.NAME", "VALUE") if isinstance(value, dict) else (path, field_text(value))
+        )
     return rows
+
+
+def field_text(value: Any) -> str:
+    """Returns a field's value as a text that flags accept."""
+    if value is None:
+        return "none"
+    if isinstance(value, tuple | list | dict):
+        return str(tuple(value) if isinstance(value, list) else value).replace(" ", "")
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -15,6 +15,7 @@ from cnnlab.models import list_models, model_source, model_task
 from cnnlab.models.catalog import BASELINES, model_family
 from cnnlab.models.costs import usual_cost
 from cnnlab.registry import AUGMENTATIONS, CALLBACKS, LOSSES, METRICS, SCHEDULES, Registry
+from cnnlab.units import short_count
 
 _REGISTRIES = {
     "losses": LOSSES,
@@ -86,16 +87,8 @@ def _row(name: str, width: int) -> str:
     if cost is None:
         return name
     image = f"{cost.image_shape[0]}x{cost.image_shape[-1]}"
-    numbers = f"{cost.num_classes:>7}  {_short(cost.params):>10}  {_short(cost.macs):>9}"
+    numbers = f"{cost.num_classes:>7}  {short_count(cost.params):>10}  {short_count(cost.macs):>9}"
     return f"{name:<{width}}  {image:>7}  {numbers}  {'yes' if cost.weights else ''}".rstrip()
-
-
-def _short(number: int) -> str:
-    """A number to three digits, e.g. `11.7 M`."""
-    for unit, name in ((10**9, " G"), (10**6, " M"), (10**3, " k")):
-        if number >= unit:
-            return f"{number / unit:.3g}{name}"
-    return str(number)
 
 
 def _rows(kind: str) -> dict[str, str]:

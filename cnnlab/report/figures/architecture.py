@@ -15,11 +15,12 @@ from cnnlab.analysis.graph import IMAGE, Node, network_graph
 from cnnlab.analysis.summary import summarize
 from cnnlab.errors import UserError
 from cnnlab.report.style import BLUE, GREEN, GREY, ORANGE, RED, new_figure
+from cnnlab.units import short_count, short_size
 
 _PANELS = (
-    ("parameters", "params", BLUE),
-    ("MACs", "macs", ORANGE),
-    ("activation memory", "activation_bytes", GREEN),
+    ("parameters", "params", BLUE, short_count),
+    ("MACs", "macs", ORANGE, short_count),
+    ("activation memory", "activation_bytes", GREEN, short_size),
 )
 _INCHES = 0.42  # of a block and the gap after it
 _LABELLED = 0.12  # bars from this share of the largest on tell their share of the total
@@ -62,10 +63,13 @@ def plot_architecture(parts: Sequence[Part], nodes: Sequence[Node], *, title: st
         top, *below = figure.subplots(4, 1, sharex=True, height_ratios=(4.2, 1, 1, 1))
         _draw_blocks(top, nodes, places)
         shown = [x for x, node in zip(places, nodes, strict=True) if node.name]
-        for axis, (label, field, color) in zip(below, _PANELS, strict=True):
+        for axis, (label, field, color, text) in zip(below, _PANELS, strict=True):
             values = [getattr(costs[node.name], field) for node in nodes if node.name]
             total = sum(getattr(part, field) for part in parts)
-            _draw_shares(axis, shown, np.array(values, float), total, label, color)
+            _draw_shares(axis, shown, np.array(values, float), total, color)
+            axis.set_ylabel(
+                f"{label}\n{text(total)}", rotation=0, ha="right", va="center", fontsize=8
+            )
         below[-1].set_xticks(places, _labels(nodes), rotation=60, ha="right", fontsize=8)
         for tick, node in zip(below[-1].get_xticklabels(), nodes, strict=True):
             tick.set_color("black" if node.name else GREEN)
@@ -138,12 +142,7 @@ def _arc(
 
 
 def _draw_shares(
-    axis: Axes,
-    places: Sequence[float],
-    values: np.ndarray,
-    total: int,
-    label: str,
-    color: str,
+    axis: Axes, places: Sequence[float], values: np.ndarray, total: int, color: str
 ) -> None:
     total = max(total, 1)
     axis.bar(places, values, color=color, width=0.75)
@@ -155,15 +154,3 @@ def _draw_shares(
     axis.set_ylim(0, 1.3 * max(values.max(), 1))
     axis.set_yticks([])
     axis.grid(False)
-    axis.set_ylabel(
-        f"{label}\n{_count(total, label)}", rotation=0, ha="right", va="center", fontsize=8
-    )
-
-
-def _count(total: float, label: str) -> str:
-    if "memory" in label:
-        return f"{total / 2**20:.3g} MiB" if total >= 2**20 else f"{total / 2**10:.3g} KiB"
-    for divisor, unit in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
-        if total >= divisor:
-            return f"{total / divisor:.3g}{unit}"
-    return f"{total:.0f}"

@@ -3,16 +3,11 @@
 from typing import Any
 
 from cnnlab.tasks.words import NOTHING
+from cnnlab.units import short_count
 
 
 def show_big(number: float | None) -> str:
-    """61.7 k, 11.7 M, 1.82 G."""
-    if number is None:
-        return NOTHING
-    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if number >= size:
-            return f"{number / size:.3g} {letter}"
-    return f"{number:.3g}"
+    return NOTHING if number is None else short_count(number)
 
 
 def show_bytes(number: float | None) -> str:

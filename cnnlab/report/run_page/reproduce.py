@@ -1,7 +1,6 @@
 """The command that trains a run again, or an experiment with any seed."""
 
 import shlex
-from typing import Any
 
 from cnnlab.config import (
     Config,
@@ -10,6 +9,7 @@ from cnnlab.config import (
     flat_fields,
     load_experiment,
 )
+from cnnlab.config.overrides import field_text
 from cnnlab.errors import UserError
 from cnnlab.program import program
 
@@ -76,15 +76,5 @@ def _flags(start: Config, wanted: Config) -> dict[str, str]:
             old = {path: v for path, v in old.items() if not path.startswith(f"{group}.")}
     for path, value in new.items():
         if path not in old or old[path] != value:
-            flags[path] = _text(value)
+            flags[path] = field_text(value)
     return flags
-
-
-def _text(value: Any) -> str:
-    if value is None:
-        return "none"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, list):
-        return str(tuple(value)).replace(" ", "")
-    return str(value)

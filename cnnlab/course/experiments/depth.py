@@ -17,7 +17,7 @@ from cnnlab.course.training import accuracy, digits, mean_and_spread, predictor,
 from cnnlab.models import Classifier
 from cnnlab.models.classification.resnet import BasicBlock, ResNet
 from cnnlab.models.heads import LinearHead
-from cnnlab.report.style import BLUE, RED, figure_style
+from cnnlab.report.style import BLUE, RED, new_figure
 
 _DEPTHS = (8, 20, 44)
 _SEEDS = (0, 1)
@@ -74,8 +74,7 @@ def draw(numbers: dict[str, Any]) -> Figure:
     """Training loss over steps, for both kinds, the deeper the darker."""
     depths = sorted({row["depth"] for row in numbers["results"]})
     shades = dict(zip(depths, np.linspace(0.35, 1.0, len(depths)), strict=True))
-    with figure_style():
-        figure = Figure(figsize=(8.2, 3.4), layout="constrained")
+    with new_figure(8.2, 3.4) as figure:
         panels = figure.subplots(1, 2, sharey=True)
         for row in numbers["results"]:
             axis = panels[int(row["residual"])]

@@ -18,7 +18,7 @@ from cnnlab.course.figures.digits import show
 from cnnlab.course.training import accuracy, digits, predictor, train_network
 from cnnlab.data.augment import AugmentConfig
 from cnnlab.models import create_model
-from cnnlab.report.style import figure_style
+from cnnlab.report.style import new_figure
 
 _SIZE, _MARGIN = 28, 4
 # Hand-drawn digits differ more than the embedded ones. No translation: it is what is compared.
@@ -88,8 +88,7 @@ def draw(numbers: dict[str, Any]) -> Figure:
     """The digit, the six maps of the first layer with their kernels, the sixteen of the second."""
     image, first, second = lenet_maps(numbers)
     kernels = unpack(numbers["networks"]["lenet_relu"]["weights"]["backbone/conv1/kernel"])
-    with figure_style():
-        figure = Figure(figsize=(8.6, 4.9), layout="constrained")
+    with new_figure(8.6, 4.9) as figure:
         grid = figure.add_gridspec(4, 9)
         show(figure.add_subplot(grid[0:2, 0:2]), image, "input")
         for c in range(6):

@@ -24,7 +24,7 @@ from cnnlab.data import ArraySource
 from cnnlab.data.augment import AugmentConfig
 from cnnlab.data.statistics import channel_statistics
 from cnnlab.models import create_model
-from cnnlab.report.style import BLUE, GREEN, RED, figure_style
+from cnnlab.report.style import BLUE, GREEN, RED, new_figure
 
 # Of CIFAR-10: airplane, bird, deer, frog, ship; automobile, cat, dog, horse, truck.
 _SOURCE, _TARGET = (0, 2, 4, 6, 8), (1, 3, 5, 7, 9)
@@ -117,8 +117,7 @@ def _with_new_head(
 def draw(numbers: dict[str, Any]) -> Figure:
     """Accuracy as bars: a group for each number of images, a bar for each way."""
     counts = sorted({row["per_class"] for row in numbers["results"]})
-    with figure_style():
-        figure = Figure(figsize=(6.4, 3.4), layout="constrained")
+    with new_figure(6.4, 3.4) as figure:
         axis = figure.subplots()
         for offset, (name, color) in enumerate(_COLORS.items()):
             rows = [row for row in numbers["results"] if row["way"] == name]

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from cnnlab.analysis.textbook import cross_correlate, cross_correlate_gradients
 from cnnlab.course.training import digits
-from cnnlab.report.style import BLUE, RED, figure_style
+from cnnlab.report.style import BLUE, RED, new_figure
 
 _SEEDS = (0, 1, 2)
 _STEPS = tuple(10.0**-k for k in range(1, 11))
@@ -69,8 +69,7 @@ def _differences(image: np.ndarray, kernel: np.ndarray, step: float) -> np.ndarr
 
 def draw(numbers: dict[str, Any]) -> Figure:
     """Error over step size, a line for each precision."""
-    with figure_style():
-        figure = Figure(figsize=(6.4, 3.4), layout="constrained")
+    with new_figure(6.4, 3.4) as figure:
         axis = figure.subplots()
         for dtype, color in _COLORS.items():
             rows = [row for row in numbers["results"] if row["dtype"] == dtype]

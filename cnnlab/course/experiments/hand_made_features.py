@@ -16,7 +16,7 @@ from cnnlab.course.training import accuracy, digits, mean_and_spread, predictor,
 from cnnlab.data import ArraySource
 from cnnlab.data.augment import AugmentConfig
 from cnnlab.models import create_model
-from cnnlab.report.style import BLUE, GREEN, GREY, ORANGE, figure_style
+from cnnlab.report.style import BLUE, GREEN, GREY, ORANGE, new_figure
 
 _PER_CLASS = (2, 5, 20, 100)
 _SEEDS = (0, 1, 2)
@@ -96,8 +96,7 @@ def _linear(
 
 def draw(numbers: dict[str, Any]) -> Figure:
     """Accuracy over the number of labels, a line for each method."""
-    with figure_style():
-        figure = Figure(figsize=(6.4, 3.6), layout="constrained")
+    with new_figure(6.4, 3.6) as figure:
         axis = figure.subplots()
         for name, color in _COLORS.items():
             rows = [row for row in numbers["results"] if row["features"] == name]

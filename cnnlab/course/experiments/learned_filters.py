@@ -13,7 +13,7 @@ from cnnlab.course.training import accuracy, predictor, train_network
 from cnnlab.data.augment import AugmentConfig
 from cnnlab.models import create_model
 from cnnlab.report.pixels import filter_images
-from cnnlab.report.style import figure_style
+from cnnlab.report.style import new_figure
 
 # AlexNet's smallest input; its dense layers are narrower than the paper's 4,096, for ten classes,
 # and batch norm lets 11x11 kernels settle within a few epochs.
@@ -59,8 +59,7 @@ def measure(steps: int = 1600, seed: int = 0, batch_size: int = 128) -> dict[str
 
 def draw(numbers: dict[str, Any]) -> Figure:
     """The 64 kernels before and after training, in colours as the images have them."""
-    with figure_style():
-        figure = Figure(figsize=(8.6, 4.6), layout="constrained")
+    with new_figure(8.6, 4.6) as figure:
         score = f"trained: test accuracy {100 * numbers['test_accuracy']:.1f} %"
         for axis, result, title in zip(
             figure.subplots(1, 2), numbers["results"], ("random, as it began", score), strict=True

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from cnnlab import data
 from cnnlab.course.training import digits
-from cnnlab.report.style import BLUE, GREY, RED, figure_style
+from cnnlab.report.style import BLUE, GREY, RED, new_figure
 
 _SIZE, _MOMENTUM = 16, 0.95
 _SEEDS = (0, 1, 2)
@@ -88,8 +88,7 @@ def measure(steps: int = 150, seeds: tuple[int, ...] = _SEEDS) -> dict[str, Any]
 
 def draw(numbers: dict[str, Any]) -> Figure:
     """The variance of a channel, of each batch and running, and accuracy with either."""
-    with figure_style():
-        figure = Figure(figsize=(9.0, 3.3), layout="constrained")
+    with new_figure(9.0, 3.3) as figure:
         left, right = figure.subplots(1, 2)
         first = numbers["results"][0]
         steps = range(1, 1 + len(first["running"]))

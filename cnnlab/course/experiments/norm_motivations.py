@@ -16,7 +16,7 @@ import optax
 from matplotlib.figure import Figure
 
 from cnnlab.course.training import digits
-from cnnlab.report.style import BLUE, GREEN, RED, figure_style
+from cnnlab.report.style import BLUE, GREEN, RED, new_figure
 
 _GAINS = (0.7, 1.0, 1.4)
 _DEPTH, _WIDTH, _SIZE = 20, 16, 16
@@ -113,8 +113,7 @@ def measure(
 
 def draw(numbers: dict[str, Any]) -> Figure:
     """Three panels: deviations and gradients through depth, and noise over the batch size."""
-    with figure_style():
-        figure = Figure(figsize=(9.8, 3.4), layout="constrained")
+    with new_figure(9.8, 3.4) as figure:
         scale, gradient, noise = figure.subplots(1, 3)
         colors = dict(zip(_GAINS, (BLUE, GREEN, RED), strict=True))
         for row in numbers["results"]:

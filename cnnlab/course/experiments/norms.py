@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from cnnlab.course.training import accuracy, digits, mean_and_spread, predictor, train_network
 from cnnlab.models import create_model
-from cnnlab.report.style import BLUE, GREY, RED, figure_style
+from cnnlab.report.style import BLUE, GREY, RED, new_figure
 
 _BATCH_SIZES = (2, 8, 32, 128)
 _SEEDS = (0, 1)
@@ -61,8 +61,7 @@ def measure(
 
 def draw(numbers: dict[str, Any]) -> Figure:
     """Accuracy over batch size, a line for each norm."""
-    with figure_style():
-        figure = Figure(figsize=(6.4, 3.6), layout="constrained")
+    with new_figure(6.4, 3.6) as figure:
         axis = figure.subplots()
         plot_over_batch_sizes(axis, numbers, NORMS)
         axis.set(ylim=(0, 102))

@@ -14,7 +14,7 @@ from cnnlab.analysis.evaluation.shift_consistency import (
 )
 from cnnlab.course.training import accuracy, digits, predictor, train_network
 from cnnlab.models import create_model
-from cnnlab.report.style import BLUE, GREEN, figure_style
+from cnnlab.report.style import BLUE, GREEN, new_figure
 
 # Small versions, so that all of them train in minutes on a CPU: name, options, image size.
 NETWORKS: dict[str, tuple[str, dict[str, Any], int]] = {
@@ -101,8 +101,7 @@ def table(numbers: dict[str, Any]) -> str:
 def draw(numbers: dict[str, Any]) -> Figure:
     """Bars of consistency and of accuracy at the largest shift, and maps of the agreement."""
     rows = numbers["results"]
-    with figure_style():
-        figure = Figure(figsize=(9.0, 4.6), layout="constrained")
+    with new_figure(9.0, 4.6) as figure:
         top, bottom = figure.subfigures(2, 1, height_ratios=(2.2, 1))
         axis = top.subplots()
         places = np.arange(len(rows))

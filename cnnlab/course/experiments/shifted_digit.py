@@ -10,7 +10,7 @@ from cnnlab.analysis.evaluation.corruptions import shift
 from cnnlab.course.figures.digits import show
 from cnnlab.course.training import accuracy, digits, predictor, train_network
 from cnnlab.models import create_model
-from cnnlab.report.style import BLUE, GREEN, RED, figure_style
+from cnnlab.report.style import BLUE, GREEN, RED, new_figure
 
 _SHIFTS = tuple(range(-7, 8))
 _SIZE, _MARGIN = 32, 7  # no shift pushes a digit out of its image
@@ -55,8 +55,7 @@ def draw(numbers: dict[str, Any]) -> Figure:
     shifts = numbers["shifts"]
     _, _, test = digits(numbers["image_size"], margin=numbers["margin"])
     image = test.images[np.flatnonzero(test.labels == 3)[0]]
-    with figure_style():
-        figure = Figure(figsize=(7.6, 4.6), layout="constrained")
+    with new_figure(7.6, 4.6) as figure:
         grid = figure.add_gridspec(2, 5, height_ratios=(1, 2.6))
         for column, columns in enumerate((-6, -3, 0, 3, 6)):
             axis = figure.add_subplot(grid[0, column])

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from cnnlab.course.experiments.norms import plot_over_batch_sizes
 from cnnlab.course.training import digits, mean_and_spread
-from cnnlab.report.style import BLUE, GREY, RED, figure_style
+from cnnlab.report.style import BLUE, GREY, RED, new_figure
 
 _BATCH_SIZES = (2, 4, 8, 16, 32, 64)
 _SEEDS = (0, 1, 2)
@@ -114,8 +114,7 @@ def measure(
 
 def draw(numbers: dict[str, Any]) -> Figure:
     """Accuracy over batch size, a line for each norm."""
-    with figure_style():
-        figure = Figure(figsize=(6.4, 3.4), layout="constrained")
+    with new_figure(6.4, 3.4) as figure:
         axis = figure.subplots()
         plot_over_batch_sizes(axis, numbers, NORMS)
         axis.legend(loc="lower right")

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from cnnlab.course.figures.digits import digit, show
 from cnnlab.data.augment import AugmentConfig, make_augment
-from cnnlab.report.style import figure_style
+from cnnlab.report.style import new_figure
 
 _CONFIGS = {
     "rotate": AugmentConfig(rotate_degrees=15.0),
@@ -23,8 +23,7 @@ def augmentation() -> Figure:
     image = np.round(255 * digit(2)).astype(np.uint8)
     images = jnp.asarray(np.repeat(image[None, :, :, None], _DRAWS, axis=0))
     batch = {"image": images, "label": jnp.full(_DRAWS, 2), "mask": jnp.ones(_DRAWS)}
-    with figure_style():
-        figure = Figure(figsize=(6.4, 3.7), layout="constrained")
+    with new_figure(6.4, 3.7) as figure:
         axes = figure.subplots(len(_CONFIGS), 1 + _DRAWS)
         for number, (row, (name, config)) in enumerate(zip(axes, _CONFIGS.items(), strict=True)):
             augment = make_augment(config, num_classes=10, mean=(0.0,), std=(1.0,))

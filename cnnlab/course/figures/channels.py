@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from cnnlab.analysis import textbook
 from cnnlab.course.figures.convolution import INPUT, KERNEL, SAND, SKY
 from cnnlab.course.figures.grid import draw_grid, draw_sign, window
-from cnnlab.report.style import figure_style
+from cnnlab.report.style import new_figure
 
 
 def channels() -> Figure:
@@ -14,8 +14,7 @@ def channels() -> Figure:
     inputs, kernel = [INPUT, INPUT + 1], [KERNEL, KERNEL + 1]
     results = [textbook.cross_correlate(x, k) for x, k in zip(inputs, kernel, strict=True)]
     first = dict.fromkeys(window(0, 0, 2, 2), SKY)
-    with figure_style():
-        figure = Figure(figsize=(7.2, 3.0), layout="constrained")
+    with new_figure(7.2, 3.0) as figure:
         grid = figure.add_gridspec(2, 7, width_ratios=(3, 0.8, 2, 0.8, 2, 0.8, 2))
         for row in range(2):
             terms = (
@@ -43,8 +42,7 @@ def output_channels() -> Figure:
     weights = np.stack([np.stack([KERNEL, KERNEL + 1], axis=-1) + n for n in range(3)], axis=-1)
     outputs = textbook.cross_correlate_channels(inputs, weights)
     colors = (SKY, SAND, "#a8dccb")
-    with figure_style():
-        figure = Figure(figsize=(7.6, 4.1), layout="constrained")
+    with new_figure(7.6, 4.1) as figure:
         grid = figure.add_gridspec(6, 7, width_ratios=(3, 0.7, 2, 0.4, 2, 0.7, 2.6))
         for channel in range(2):
             axis = figure.add_subplot(grid[3 * channel : 3 * channel + 3, 0])
@@ -70,8 +68,7 @@ def one_by_one() -> Figure:
     weights = np.array([[1, 0], [0, 1], [1, -1]])
     y = textbook.cross_correlate_channels(x, weights[None, None])
     cell = {(1, 1): SKY}
-    with figure_style():
-        figure = Figure(figsize=(7.6, 1.75), layout="constrained")
+    with new_figure(7.6, 1.75) as figure:
         axes = figure.subplots(1, 8, width_ratios=(3, 3, 3, 0.8, 2, 0.8, 3, 3))
         for channel in range(3):
             draw_grid(axes[channel], x[..., channel], colors=cell, title=f"input {channel + 1}")

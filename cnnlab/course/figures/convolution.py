@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from cnnlab.analysis import textbook
 from cnnlab.course.figures.digits import scene, show
 from cnnlab.course.figures.grid import draw_grid, draw_sign, equation, window
-from cnnlab.report.style import figure_style
+from cnnlab.report.style import new_figure
 
 INPUT = np.arange(9).reshape(3, 3)
 KERNEL = np.arange(4).reshape(2, 2)
@@ -36,8 +36,7 @@ def cross_correlation() -> Figure:
 def kernels() -> Figure:
     """A scene of digits and what four kernels make of it."""
     image = scene(1, size=64)
-    with figure_style():
-        figure = Figure(figsize=(9.6, 2.3), layout="constrained")
+    with new_figure(9.6, 2.3) as figure:
         axes = figure.subplots(1, 1 + len(KERNELS))
         show(axes[0], image, "input")
         for axis, (name, kernel) in zip(axes[1:], KERNELS.items(), strict=True):
@@ -57,8 +56,7 @@ def convolution_gradient() -> Figure:
     flipped = KERNEL[::-1, ::-1]
     one = dict.fromkeys(window(0, 0, 2, 2), SKY)
     other = dict.fromkeys(window(1, 1, 2, 2), SAND)
-    with figure_style():
-        figure = Figure(figsize=(7.4, 4.0), layout="constrained")
+    with new_figure(7.4, 4.0) as figure:
         rows = (
             (
                 (INPUT, {"title": "input"}),

@@ -5,15 +5,14 @@ from matplotlib.figure import Figure
 
 from cnnlab.course.figures.digits import digit, show
 from cnnlab.course.figures.grid import draw_grid
-from cnnlab.report.style import figure_style
+from cnnlab.report.style import new_figure
 
 
 def digit_as_numbers() -> Figure:
     """A digit, some of its pixels, and its rows flattened, also when it is moved by four."""
     image = digit(3)
     moved = np.roll(image, 4, axis=1)
-    with figure_style():
-        figure = Figure(figsize=(8.6, 3.6), layout="constrained")
+    with new_figure(8.6, 3.6) as figure:
         grid = figure.add_gridspec(2, 2, width_ratios=(1, 1.25), height_ratios=(3.4, 1))
         show(figure.add_subplot(grid[0, 0]), image, "28 × 28 pixels")
         part = np.round(255 * image[8:16, 6:17])
@@ -46,8 +45,7 @@ def old_days() -> Figure:
         scaled, orientations=8, pixels_per_cell=(16, 16), cells_per_block=(2, 2), visualize=True
     )
     features = hog(scaled, orientations=8, pixels_per_cell=(16, 16), cells_per_block=(2, 2))
-    with figure_style():
-        figure = Figure(figsize=(9.4, 2.6), layout="constrained")
+    with new_figure(9.4, 2.6) as figure:
         axes = figure.subplots(1, 4, width_ratios=(1, 1, 1, 1.3))
         show(axes[0], image, "1. collect images and labels")
         show(axes[1], scaled, "2. preprocess: contrast, size")

@@ -6,7 +6,7 @@ from matplotlib.patches import Rectangle
 
 from cnnlab.course.figures.convolution import SKY
 from cnnlab.course.figures.grid import draw_grid
-from cnnlab.report.style import BLUE, figure_style
+from cnnlab.report.style import BLUE, new_figure
 
 _EXAMPLES, _CHANNELS, _POSITIONS = 4, 6, 5
 
@@ -24,8 +24,7 @@ def norm_axes() -> Figure:
         "layer norm, at each position": (example == 1) & (position == 2),
         "group norm, 3 groups": (example == 1) & (channel < 2),
     }
-    with figure_style():
-        figure = Figure(figsize=(9.6, 1.3), layout="constrained")
+    with new_figure(9.6, 1.3) as figure:
         for axis, (name, inside) in zip(figure.subplots(1, 3), shared.items(), strict=True):
             for n, c, p in np.ndindex(inside.shape):
                 axis.add_patch(
@@ -54,8 +53,7 @@ def layer_norm_observation() -> Figure:
         (f"all numbers: mean {x.mean():g},\nstandard deviation {x.std():.2f}", whole),
         ("at each position: mean\nof its two channels", each),
     )
-    with figure_style():
-        figure = Figure(figsize=(7.0, 3.9), layout="constrained")
+    with new_figure(7.0, 3.9) as figure:
         axes = figure.subplots(2, 3)
         for column, (name, values) in zip(axes.T, columns, strict=True):
             for channel, axis in enumerate(column):

@@ -8,7 +8,7 @@ from cnnlab.analysis import pixel_utilisation, textbook
 from cnnlab.course.figures.convolution import INPUT, KERNEL, SKY
 from cnnlab.course.figures.digits import digit, show
 from cnnlab.course.figures.grid import draw_grid, equation, window
-from cnnlab.report.style import ORANGE, figure_style
+from cnnlab.report.style import ORANGE, new_figure
 
 
 def padding() -> Figure:
@@ -29,8 +29,7 @@ def padding() -> Figure:
 def padding_modes() -> Figure:
     """A part of a digit, continued by zeros, by its nearest pixels, and reflected."""
     image, margin = digit(5)[6:22, 6:22], 6
-    with figure_style():
-        figure = Figure(figsize=(7.2, 2.6), layout="constrained")
+    with new_figure(7.2, 2.6) as figure:
         names = {"zero": "zeros", "edge": "nearest pixels", "reflect": "reflected"}
         for axis, (mode, caption) in zip(figure.subplots(1, 3), names.items(), strict=True):
             show(axis, textbook.pad(image, margin, mode), caption, limits=(0.0, 1.0))
@@ -50,8 +49,7 @@ def utilisation() -> Figure:
         "3 × 3": ((3, 3), (0, 0)),
         "3 × 3, padded by 1": ((3, 3), (1, 1)),
     }
-    with figure_style():
-        figure = Figure(figsize=(8.6, 2.5), layout="constrained")
+    with new_figure(8.6, 2.5) as figure:
         for axis, (caption, (kernel, sides)) in zip(
             figure.subplots(1, len(cases)), cases.items(), strict=True
         ):

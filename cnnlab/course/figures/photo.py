@@ -8,7 +8,7 @@ from PIL import Image
 from sklearn.datasets import load_sample_image
 
 from cnnlab.data.augment import AugmentConfig, make_augment
-from cnnlab.report.style import figure_style
+from cnnlab.report.style import new_figure
 
 _SIZE = 96
 _DRAWS = 6
@@ -42,8 +42,7 @@ def augmentation_photo() -> Figure:
     images = jnp.asarray(np.concatenate([pair] * (_DRAWS // 2)))
     labels = jnp.asarray([0, 1] * (_DRAWS // 2))
     batch = {"image": images, "label": labels, "mask": jnp.ones(_DRAWS)}
-    with figure_style():
-        figure = Figure(figsize=(7.4, 7.2), layout="constrained")
+    with new_figure(7.4, 7.2) as figure:
         axes = figure.subplots(len(_CONFIGS), 1 + _DRAWS)
         for row, (name, config) in zip(axes, _CONFIGS.items(), strict=True):
             augment = make_augment(config, num_classes=2, mean=(0.0,) * 3, std=(1.0,) * 3)

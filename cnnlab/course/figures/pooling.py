@@ -8,7 +8,7 @@ from cnnlab.analysis.evaluation.corruptions import shift
 from cnnlab.course.figures.convolution import INPUT, SKY
 from cnnlab.course.figures.digits import scene, show
 from cnnlab.course.figures.grid import equation, window
-from cnnlab.report.style import figure_style
+from cnnlab.report.style import new_figure
 
 
 def pooling() -> Figure:
@@ -33,8 +33,7 @@ def pooling_and_shifts() -> Figure:
     edges = [
         np.abs(textbook.cross_correlate(x[:48], np.array([[-1.0, 1.0]]))) for x in (image, moved)
     ]
-    with figure_style():
-        figure = Figure(figsize=(8.4, 3.9), layout="constrained")
+    with new_figure(8.4, 3.9) as figure:
         columns = figure.subplots(2, 4).T
         for column, times in zip(columns, range(4), strict=True):
             maps = edges

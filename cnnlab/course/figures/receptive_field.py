@@ -10,7 +10,7 @@ from cnnlab.analysis import effective_receptive_field, receptive_box
 from cnnlab.data.sources.digit_scenes import render
 from cnnlab.models import create_model
 from cnnlab.report.figures.receptive_fields import Field, plot_receptive_fields
-from cnnlab.report.style import GREY, figure_style
+from cnnlab.report.style import GREY, new_figure
 
 _SIZE = 96
 _LAYERS = ("stride2", "stride4", "stride8", "stride16")
@@ -22,8 +22,7 @@ def receptive_pyramid() -> Figure:
     """A position after three 3x3 layers, and the positions below that it depends on."""
     layers = ("image", "layer 1", "layer 2", "layer 3")
     side = 9
-    with figure_style():
-        figure = Figure(figsize=(7.6, 5.0), layout="constrained")
+    with new_figure(7.6, 5.0) as figure:
         axis = figure.subplots()
 
         def place(row: float, column: float, level: int) -> tuple[float, float]:

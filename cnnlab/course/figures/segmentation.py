@@ -6,14 +6,13 @@ from matplotlib.patches import Patch
 
 from cnnlab.data.sources.digit_scenes import CLASS_NAMES, render
 from cnnlab.report.palette import make_palette
-from cnnlab.report.style import BLUE, GREEN, ORANGE, figure_style
+from cnnlab.report.style import BLUE, GREEN, ORANGE, new_figure
 
 
 def segmentation() -> Figure:
     """A scene with the label of each pixel."""
     palette = make_palette()
-    with figure_style():
-        figure = Figure(figsize=(7.6, 2.6), layout="constrained")
+    with new_figure(7.6, 2.6) as figure:
         axes = figure.subplots(1, 4)
         seen = set()
         for pair, index in zip((axes[:2], axes[2:]), (3, 8), strict=True):
@@ -38,8 +37,7 @@ def overlap() -> Figure:
     side, size = 12, 24
     truth = np.zeros((size, size), bool)
     truth[6 : 6 + side, 3 : 3 + side] = True
-    with figure_style():
-        figure = Figure(figsize=(8.2, 2.4), layout="constrained")
+    with new_figure(8.2, 2.4) as figure:
         for axis, offset in zip(figure.subplots(1, 4), (9, 6, 3, 0), strict=True):
             answer = np.roll(truth, offset, axis=1)
             both, either = (truth & answer).sum(), (truth | answer).sum()

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from cnnlab.analysis import output_size, textbook
 from cnnlab.course.figures.convolution import INPUT, KERNEL
 from cnnlab.course.figures.grid import equation, window
-from cnnlab.report.style import BLUE, GREEN, ORANGE, RED, figure_style
+from cnnlab.report.style import BLUE, GREEN, ORANGE, RED, new_figure
 
 _COLORS = ("#a6d3ee", "#f6d48f", "#a8dccb", "#f0b48a")
 
@@ -38,8 +38,7 @@ def output_sizes() -> Figure:
         "2 × 2, stride 2": (2, 2, 0),
     }
     sizes = range(5, 25)
-    with figure_style():
-        figure = Figure(figsize=(6.0, 3.2), layout="constrained")
+    with new_figure(6.0, 3.2) as figure:
         axis = figure.subplots()
         for color, (name, (kernel, step, sides)) in zip(
             (BLUE, GREEN, ORANGE, RED), layers.items(), strict=True

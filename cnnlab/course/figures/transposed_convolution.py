@@ -8,15 +8,14 @@ from cnnlab.course.figures.convolution import KERNEL
 from cnnlab.course.figures.digits import digit, show
 from cnnlab.course.figures.grid import draw_grid, draw_sign, equation, window
 from cnnlab.nn.conv_transpose import bilinear_init
-from cnnlab.report.style import figure_style
+from cnnlab.report.style import new_figure
 
 _COLORS = ("#a6d3ee", "#f6d48f", "#a8dccb", "#f0b48a")
 
 
 def transposed_convolution() -> Figure:
     """[[0, 1], [2, 3]] with itself as the kernel, at stride 1 and at stride 2."""
-    with figure_style():
-        figure = Figure(figsize=(8.8, 3.6), layout="constrained")
+    with new_figure(8.8, 3.6) as figure:
         grid = figure.add_gridspec(2, 10, width_ratios=(2, 0.6, 4, 0.5, 4, 0.5, 4, 0.5, 4, 0.6 + 4))
         for row, stride in enumerate((1, 2)):
             total = textbook.transposed_convolve(KERNEL, KERNEL, stride=stride)
@@ -68,8 +67,7 @@ def bilinear() -> Figure:
     small = digit(3, image_size=8)
     large = textbook.transposed_convolve(small, kernel, stride=4, padding=2)
     repeated = textbook.transposed_convolve(small, np.ones((4, 4)), stride=4)
-    with figure_style():
-        figure = Figure(figsize=(8.2, 2.4), layout="constrained")
+    with new_figure(8.2, 2.4) as figure:
         axes = figure.subplots(1, 4)
         show(axes[0], small, "8 × 8 pixels")
         show(axes[1], kernel, "bilinear kernel, 8 × 8")

@@ -14,7 +14,7 @@ from cnnlab.course.figures.networks.flow import (
     draw_stack,
     prepare,
 )
-from cnnlab.report.style import BLUE, GREEN, ORANGE, RED, figure_style
+from cnnlab.report.style import BLUE, GREEN, ORANGE, RED, new_figure
 
 
 def nin_block() -> Figure:
@@ -25,8 +25,7 @@ def nin_block() -> Figure:
     nin = [("k×k convolution", CONV), ("1×1 convolution", NORM), ("1×1 convolution", NORM),
            ("3×3 max pooling, stride 2", POOL), ("last block: 1000 channels", CONV),
            ("mean over all positions", POOL), ("1000 logits", DATA)]  # fmt: skip
-    with figure_style():
-        figure = Figure(figsize=(7.4, 4.3), layout="constrained")
+    with new_figure(7.4, 4.3) as figure:
         axis = figure.subplots()
         prepare(axis, (-0.2, 8.4), (-0.6, 6.4))
         left = draw_stack(axis, 1.6, vgg, width=2.7)
@@ -41,8 +40,7 @@ def nin_block() -> Figure:
 
 def inception_block() -> Figure:
     """Four paths side by side, joined along the channels; widths of the first block, 3a."""
-    with figure_style():
-        figure = Figure(figsize=(8.2, 3.6), layout="constrained")
+    with new_figure(8.2, 3.6) as figure:
         axis = figure.subplots()
         prepare(axis, (0, 10.4), (-0.5, 4.5))
         source = draw_box(axis, 5.2, 0.0, "input, 192 channels", DATA, width=3.0)
@@ -68,8 +66,7 @@ def residual_block() -> Figure:
     """A plain block, a residual block, and one whose shortcut is a 1x1 convolution."""
     names = ("plain block\ny = f(x)", "residual block\ny = x + f(x)",
              "with 1×1 convolution\ny = W x + f(x)")  # fmt: skip
-    with figure_style():
-        figure = Figure(figsize=(8.6, 4.9), layout="constrained")
+    with new_figure(8.6, 4.9) as figure:
         axis = figure.subplots()
         prepare(axis, (-1.6, 12.0), (-0.5, 7.6))
         for number, (x, name) in enumerate(zip((0.0, 4.2, 9.3), names, strict=True)):
@@ -106,8 +103,7 @@ def residual_block() -> Figure:
 def dense_connections() -> Figure:
     """A dense block of four layers: each one reads all maps before it."""
     colors = ("#555555", BLUE, GREEN, ORANGE)
-    with figure_style():
-        figure = Figure(figsize=(8.6, 3.0), layout="constrained")
+    with new_figure(8.6, 3.0) as figure:
         axis = figure.subplots()
         prepare(axis, (-1.0, 13.6), (-0.9, 3.2))
         boxes = [draw_box(axis, 0.0, 0.6, "input\n64", DATA, width=1.4, height=0.9)]

@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Ellipse
 
-from cnnlab.report.style import BLUE, GREEN, GREY, ORANGE, RED, figure_style
+from cnnlab.report.style import BLUE, GREEN, GREY, ORANGE, RED, new_figure
 
 _COLORS = (BLUE, GREEN, ORANGE, RED)
 TERMS = (1, 2, 3, 4, 5, 6)
@@ -37,8 +37,7 @@ def errors() -> dict[str, list[float]]:
 
 def function_classes() -> Figure:
     """Sets that move about, sets inside one another, and the error of the best function in each."""
-    with figure_style():
-        figure = Figure(figsize=(9.6, 3.2), layout="constrained")
+    with new_figure(9.6, 3.2) as figure:
         loose, nested, measured = figure.subplots(1, 3, width_ratios=(1, 1, 1.15))
         centres = ((1.0, 1.2), (2.1, 2.1), (1.5, 3.3), (3.3, 1.5))
         for n, (x, y) in enumerate(centres):

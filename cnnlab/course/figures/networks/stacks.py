@@ -17,7 +17,7 @@ from cnnlab.course.figures.networks.flow import (
     draw_stack,
     prepare,
 )
-from cnnlab.report.style import RED, figure_style
+from cnnlab.report.style import RED, new_figure
 
 _LENET = [
     ("image, 28×28×1", DATA),
@@ -49,8 +49,7 @@ _ALEXNET = [
 
 def lenet_layers() -> Figure:
     """LeNet from left to right: maps, poolings and dense layers."""
-    with figure_style():
-        figure = Figure(figsize=(9.4, 2.5), layout="constrained")
+    with new_figure(9.4, 2.5) as figure:
         axis = figure.subplots()
         prepare(axis, (-1.2, 18.6), (-2.0, 2.3))
         maps = [(28, 1, DATA, "image"), (28, 6, CONV, "5×5 conv,\npadding 2"),
@@ -84,8 +83,7 @@ def lenet_layers() -> Figure:
 
 def alexnet_and_lenet() -> Figure:
     """Both networks from the image, at the bottom, to the logits."""
-    with figure_style():
-        figure = Figure(figsize=(7.6, 6.0), layout="constrained")
+    with new_figure(7.6, 6.0) as figure:
         axis = figure.subplots()
         prepare(axis, (-0.1, 9.1), (-0.5, 11.0))
         for x, name, layers, total in ((2.1, "LeNet, 1998", _LENET, "61,706 parameters, sigmoid"),
@@ -100,8 +98,7 @@ def alexnet_and_lenet() -> Figure:
 
 def collections() -> Figure:
     """A file of a collection, brought to our arrays; the head is replaced where classes differ."""
-    with figure_style():
-        figure = Figure(figsize=(9.4, 2.7), layout="constrained")
+    with new_figure(9.4, 2.7) as figure:
         axis = figure.subplots()
         prepare(axis, (-1.7, 15.2), (-0.5, 3.4))
         names = ("torchvision", "timm", "segmentation_models\n_pytorch")
@@ -126,8 +123,7 @@ def collections() -> Figure:
 
 def fcn_heads() -> Figure:
     """FCN-32s, 16s and 8s: a backbone's maps, scored, enlarged, added, up to the full size."""
-    with figure_style():
-        figure = Figure(figsize=(9.4, 4.4), layout="constrained")
+    with new_figure(9.4, 4.4) as figure:
         axis = figure.subplots()
         prepare(axis, (-1.1, 15.4), (-0.6, 6.3))
         sizes = ("224×224×3", "pool1\n112×112×64", "pool2\n56×56×128", "pool3\n28×28×256",

@@ -18,13 +18,12 @@ from cnnlab.course.figures.networks.flow import (
     draw_path,
     prepare,
 )
-from cnnlab.report.style import BLUE, GREEN, GREY, ORANGE, RED, figure_style
+from cnnlab.report.style import BLUE, GREEN, GREY, ORANGE, RED, new_figure
 
 
 def unet_u() -> Figure:
     """The network of `unet`, for 256x256 images: five levels, four skips."""
-    with figure_style():
-        figure = Figure(figsize=(9.0, 5.2), layout="constrained")
+    with new_figure(9.0, 5.2) as figure:
         axis = figure.subplots()
         prepare(axis, (-3.4, 15.9), (-5.9, 1.5))
         draw = dict(width=1.9, height=0.62, fontsize=8)
@@ -80,8 +79,7 @@ def unet_variations() -> Figure:
         ("LinkNet", "adds the skip, joins nothing", _added),
         ("TransUNet, Swin-Unet", "attention at the bottom", _transformer),
     )
-    with figure_style():
-        figure = Figure(figsize=(9.6, 5.2), layout="constrained")
+    with new_figure(9.6, 5.2) as figure:
         figure.get_layout_engine().set(hspace=0.08)
         for axis, (name, adds, draw) in zip(figure.subplots(2, 4).flat, panels, strict=True):
             prepare(axis, (-0.8, 4.8), (-2.9, 0.7))

@@ -6,6 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
 from cnnlab.nn.cpu_kernels.switch import cpu_kernels_enabled
 
@@ -55,6 +56,43 @@ def max_pool_ceil(inputs: jax.Array, window: int, stride: int) -> jax.Array:
     return nn.max_pool(
         inputs, window_shape=(window, window), strides=(stride, stride), padding=overhang
     )
+
+
+def avg_pool_ceil(inputs: jax.Array, window: int, stride: int, *, dilation: int = 1) -> jax.Array:
+    """Average pooling that keeps a last window reaching over the edge.
+
+    Each mean is of the pixels inside the map (`ceil_mode=True` and `count_include_pad=False` of
+    PyTorch).
+
+    Args:
+      inputs: [batch, height, width, channels].
+      window: height and width of a window.
+      stride: distance between windows.
+      dilation: distance of the pixels in a window. With stride 1 every position begins a window,
+        so the size of the map stays.
+
+    Returns:
+      [batch, ceil(height / stride), ceil(width / stride), channels], if the stride is 1 or
+      `window`.
+    """
+    span = (window - 1) * dilation + 1
+    overhang = [
+        (0, span - 1 if stride == 1 else -(extent - window) % stride)
+        for extent in inputs.shape[1:3]
+    ]
+
+    def total(x: jax.Array) -> jax.Array:
+        return lax.reduce_window(
+            x,
+            np.zeros((), x.dtype),
+            lax.add,
+            (1, window, window, 1),
+            (1, stride, stride, 1),
+            ((0, 0), *overhang, (0, 0)),
+            window_dilation=(1, dilation, dilation, 1),
+        )
+
+    return total(inputs) / total(jnp.ones((1, *inputs.shape[1:3], 1), inputs.dtype))
 
 
 def adaptive_avg_pool(inputs: jax.Array, size: int) -> jax.Array:

@@ -1,9 +1,10 @@
 """Converts between state dicts of PyTorch tensors, as numpy arrays, and variables of our networks.
 
-Convolution kernels are [out, in, height, width] there and [height, width, in, out] here, those of
-transposed convolutions [in, out, height, width] and [height, width, in, out] (neither is flipped),
-weights of dense layers [out, in] and [in, out]. The first dense layer after a map gets it flattened
-as channels, height, width there and as height, width, channels here.
+Convolution kernels are [out, in, height, width] there and [height, width, in, out] here ([out, in,
+length] and [length, in, out] of one axis), those of transposed convolutions [in, out, height,
+width] and [height, width, in, out] (neither is flipped), weights of dense layers [out, in] and [in,
+out]. The first dense layer after a map gets it flattened as channels, height, width there and as
+height, width, channels here.
 """
 
 import dataclasses
@@ -57,7 +58,7 @@ class Tensor:
             return tuple(self.shape[0] if n == -1 else n for n in self.place.layer_scale[1])
         if self.path[-1] != "kernel":
             return self.shape
-        if len(self.shape) == 4:
+        if len(self.shape) > 2:
             return tuple(self.shape[axis] for axis in self._stored_axes)
         inputs, outputs = self.shape
         if not self.place.conv:
@@ -68,6 +69,8 @@ class Tensor:
     @property
     def _stored_axes(self) -> tuple[int, ...]:
         """Our axis for each axis of a stored kernel."""
+        if len(self.shape) == 3:
+            return (2, 1, 0)
         return (2, 3, 0, 1) if self.place.transposed else (3, 2, 0, 1)
 
     def load(self, stored: np.ndarray) -> np.ndarray:
@@ -76,7 +79,7 @@ class Tensor:
             return stored
         if self.path[-1] == "layer_scale":
             return stored.reshape(-1)
-        if len(self.shape) == 4:
+        if len(self.shape) > 2:
             return stored.transpose(np.argsort(self._stored_axes))
         if self.place.window == (1, 1) and not self.place.conv:
             return stored.T
@@ -87,7 +90,7 @@ class Tensor:
         """Inverse of `load`."""
         if self.place is None or self.path[-1] not in ("kernel", "layer_scale"):
             return array
-        if len(array.shape) == 4:
+        if array.ndim > 2:
             return array.transpose(self._stored_axes)
         if array.ndim == 2:
             maps = array.reshape(*self.place.window, -1, array.shape[-1])

@@ -45,19 +45,22 @@ _TIMM: dict[ImageGeometry, str] = {
         convnext_large::fb_in1k:fb_in22k:fb_in22k_ft_in1k
         convnext_small:fb_in1k:fb_in22k:fb_in22k_ft_in1k
         convnext_tiny:fb_in1k:fb_in22k:fb_in22k_ft_in1k densenet121::ra_in1k:tv_in1k
-        densenet161::tv_in1k densenet169::tv_in1k densenet201::tv_in1k efficientnet_b0::ra_in1k
+        densenet161::tv_in1k densenet169::tv_in1k densenet201::tv_in1k ecaresnet101d::miil_in1k
+        ecaresnet50d::miil_in1k ecaresnetlight::miil_in1k efficientnet_b0::ra_in1k
         efficientnet_b1:ft_in1k mnasnet_100::rmsp_in1k mobilenetv2_100::ra_in1k
         mobilenetv3_large_100::ra_in1k mobilenetv3_small_100::lamb_in1k regnetx_004::pycls_in1k
-        regnetx_008:pycls_in1k regnetx_016:pycls_in1k regnetx_032:pycls_in1k
-        regnetx_080:pycls_in1k regnetx_160:pycls_in1k regnetx_320:pycls_in1k
-        regnety_004:pycls_in1k regnety_008::pycls_in1k regnety_016:pycls_in1k
-        regnety_032:pycls_in1k regnety_080:pycls_in1k regnety_160:pycls_in1k
-        regnety_320:pycls_in1k resnet101:gluon_in1k resnet152:gluon_in1k resnet18:gluon_in1k
-        resnet34:bt_in1k:gluon_in1k resnet50:am_in1k:bt_in1k:gluon_in1k:ra_in1k:ram_in1k
-        resnext101_64x4d:gluon_in1k resnext50_32x4d:gluon_in1k:ra_in1k seresnet50:ra2_in1k
-        seresnext50_32x4d::gluon_in1k:racm_in1k
-        tf_efficientnet_b0::aa_in1k:ap_in1k:in1k:ns_jft_in1k tf_efficientnet_lite0::in1k
-        wide_resnet50_2::racm_in1k
+        regnetx_008:pycls_in1k regnetx_016:pycls_in1k regnetx_032:pycls_in1k regnetx_080:pycls_in1k
+        regnetx_160:pycls_in1k regnetx_320:pycls_in1k regnety_004:pycls_in1k regnety_008::pycls_in1k
+        regnety_016:pycls_in1k regnety_032:pycls_in1k regnety_080:pycls_in1k regnety_160:pycls_in1k
+        regnety_320:pycls_in1k resnet101:gluon_in1k resnet101d:gluon_in1k resnet152:gluon_in1k
+        resnet152d:gluon_in1k resnet18:gluon_in1k resnet18d::ra2_in1k resnet26::bt_in1k
+        resnet26d::bt_in1k resnet34:bt_in1k:gluon_in1k resnet34d::ra2_in1k
+        resnet50:am_in1k:bt_in1k:gluon_in1k:ra_in1k:ram_in1k resnet50d::gluon_in1k:ra2_in1k
+        resnext101_32x4d:gluon_in1k resnext101_64x4d:gluon_in1k resnext50_32x4d:gluon_in1k:ra_in1k
+        resnext50d_32x4d::bt_in1k seresnet50:ra2_in1k seresnext101_32x4d::gluon_in1k
+        seresnext101_64x4d::gluon_in1k seresnext26d_32x4d::bt_in1k seresnext26t_32x4d::bt_in1k
+        seresnext50_32x4d::gluon_in1k:racm_in1k tf_efficientnet_b0::aa_in1k:ap_in1k:in1k:ns_jft_in1k
+        tf_efficientnet_lite0::in1k wide_resnet50_2::racm_in1k
     """,
     ImageGeometry(256, 1.0, "bicubic"): """
         convnext_base:clip_laion2b:clip_laion2b_augreg:clip_laion2b_augreg_ft_in1k
@@ -90,18 +93,19 @@ _TIMM: dict[ImageGeometry, str] = {
     """,
     ImageGeometry(224, 0.95, "bicubic"): """
         convnext_small::in12k:in12k_ft_in1k convnext_tiny::in12k:in12k_ft_in1k
-        mobilenetv3_large_100:ra4_e3600_r224_in1k regnety_032::ra_in1k regnety_080::ra3_in1k
-        regnety_160::deit_in1k:lion_in12k_ft_in1k:sw_in12k:sw_in12k_ft_in1k
+        ecaresnet50t:a1_in1k:a2_in1k mobilenetv3_large_100:ra4_e3600_r224_in1k regnety_032::ra_in1k
+        regnety_080::ra3_in1k regnety_160::deit_in1k:lion_in12k_ft_in1k:sw_in12k:sw_in12k_ft_in1k
         resnet101::a1_in1k:a1h_in1k:a2_in1k resnet152::a1_in1k:a1h_in1k:a2_in1k
         resnet18::a1_in1k:a2_in1k resnet34::a1_in1k:a2_in1k
         resnet50::a1_in1k:a2_in1k:b1k_in1k:b2k_in1k:c1_in1k:c2_in1k:d_in1k
-        resnetv2_101::a1h_in1k resnetv2_50::a1h_in1k resnext101_64x4d::c1_in1k
-        resnext50_32x4d::a1_in1k:a1h_in1k:a2_in1k seresnet50::a1_in1k:a2_in1k
+        resnet50d:a1_in1k:a2_in1k:ra4_e3600_r224_in1k resnetv2_101::a1h_in1k resnetv2_50::a1h_in1k
+        resnext101_64x4d::c1_in1k resnext50_32x4d::a1_in1k:a1h_in1k:a2_in1k
+        seresnet50::a1_in1k:a2_in1k seresnext101_32x8d::ah_in1k seresnext101d_32x8d::ah_in1k
     """,
     ImageGeometry(224, 0.9, "bicubic"): """
         deit_base_patch16_224::fb_in1k deit_small_patch16_224::fb_in1k
         deit_tiny_patch16_224::fb_in1k efficientnet_b0:ra4_e3600_r224_in1k
-        resnet34:ra4_e3600_r224_in1k resnetv2_18::ra4_e3600_r224_in1k
+        resnet18d:ra4_e3600_r224_in1k resnet34:ra4_e3600_r224_in1k resnetv2_18::ra4_e3600_r224_in1k
         resnetv2_34::ra4_e3600_r224_in1k
         vit_base_patch16_224::augreg2_in21k_ft_in1k:augreg_in1k:augreg_in21k
         vit_base_patch16_224:augreg_in21k_ft_in1k:dino:mae:orig_in21k:orig_in21k_ft_in1k
@@ -123,7 +127,7 @@ _TIMM: dict[ImageGeometry, str] = {
         efficientnet_b1::ra4_e3600_r240_in1k
     """,
     ImageGeometry(256, 0.875, "bicubic"): """
-        efficientnet_b2::ra_in1k
+        ecaresnet26t::ra2_in1k ecaresnet50t::ra2_in1k efficientnet_b2::ra_in1k
     """,
     ImageGeometry(288, 0.875, "bicubic"): """
         efficientnet_b3::ra2_in1k
@@ -144,6 +148,7 @@ _TIMM: dict[ImageGeometry, str] = {
         mobilenetv3_large_100:miil_in21k:miil_in21k_ft_in1k resnet101:tv_in1k resnet152:tv_in1k
         resnet18:fb_ssl_yfcc100m_ft_in1k:fb_swsl_ig1b_ft_in1k:tv_in1k resnet34:tv_in1k
         resnet50:fb_ssl_yfcc100m_ft_in1k:fb_swsl_ig1b_ft_in1k:tv_in1k
+        resnext101_32x4d::fb_ssl_yfcc100m_ft_in1k:fb_swsl_ig1b_ft_in1k
         resnext101_32x8d::fb_ssl_yfcc100m_ft_in1k:fb_swsl_ig1b_ft_in1k
         resnext101_32x8d:fb_wsl_ig1b_ft_in1k:tv_in1k resnext101_64x4d:tv_in1k
         resnext50_32x4d:fb_ssl_yfcc100m_ft_in1k:fb_swsl_ig1b_ft_in1k:tv_in1k vgg11::tv_in1k
@@ -158,8 +163,8 @@ _TIMM: dict[ImageGeometry, str] = {
         regnety_160:swag_lc_in1k:tv2_in1k regnety_320::seer:swag_lc_in1k:tv2_in1k
     """,
     ImageGeometry(160, 0.95, "bicubic"): """
-        resnet101:a3_in1k resnet152:a3_in1k resnet18:a3_in1k resnet34:a3_in1k resnet50:a3_in1k
-        resnext50_32x4d:a3_in1k seresnet50:a3_in1k
+        ecaresnet50t:a3_in1k resnet101:a3_in1k resnet152:a3_in1k resnet18:a3_in1k resnet34:a3_in1k
+        resnet50:a3_in1k resnet50d:a3_in1k resnext50_32x4d:a3_in1k seresnet50:a3_in1k
     """,
     ImageGeometry(176, 0.875, "bilinear"): """
         resnet101:tv2_in1k resnet152:tv2_in1k resnet50:tv2_in1k resnext101_32x8d:tv2_in1k
@@ -197,6 +202,18 @@ _TIMM: dict[ImageGeometry, str] = {
         vit_small_patch14_dinov2::lvd142m
         vit_small_patch14_reg4_dinov2::lvd142m vit_base_patch14_reg4_dinov2::lvd142m
         vit_large_patch14_reg4_dinov2::lvd142m
+    """,
+    ImageGeometry(256, 0.95, "bicubic"): """
+        resnet101d::ra2_in1k resnet152d::ra2_in1k resnet200d::ra2_in1k seresnet152d::ra2_in1k
+    """,
+    ImageGeometry(176, 0.875, "bicubic"): """
+        resnet10t::c3_in1k resnet14t::c3_in1k
+    """,
+    ImageGeometry(256, 0.94, "bicubic"): """
+        resnet26t::ra2_in1k
+    """,
+    ImageGeometry(320, 0.95, "bicubic"): """
+        ecaresnet269d::ra2_in1k
     """,
 }
 

@@ -1,4 +1,4 @@
-"""Max pooling against flax's, forward and backward."""
+"""Max pooling against flax's, forward and backward; means at edges."""
 
 import flax.linen as nn
 import jax
@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cnnlab.nn.pool import max_pool
+from cnnlab.nn.pool import avg_pool_ceil, max_pool
 
 CASES = [
     ((2, 8, 8, 3), (2, 2), (2, 2), "VALID"),
@@ -37,3 +37,14 @@ def test_ties_share_the_gradient():
     grad = jax.grad(lambda x: max_pool(x, (2, 2), strides=(2, 2)).sum())(jnp.ones((1, 2, 2, 1)))
     assert grad.sum() == 1
     assert (grad > 0).all()
+
+
+def test_means_are_of_the_pixels_inside_the_map():
+    x = jnp.arange(9.0).reshape(1, 3, 3, 1)
+    means = avg_pool_ceil(x, 2, 2)[0, ..., 0]
+    np.testing.assert_allclose(means, [[2.0, 3.5], [6.5, 8.0]])
+    assert avg_pool_ceil(x, 2, 1).shape == x.shape
+    # Dilated, the window at (0, 0) has the corners, and that at (1, 1) only itself.
+    means = avg_pool_ceil(x, 2, 1, dilation=2)[0, ..., 0]
+    np.testing.assert_allclose(means[:2, :2], [[4.0, 4.0], [4.0, 4.0]])
+    np.testing.assert_allclose(means[2, 2], 8.0)

@@ -6,13 +6,19 @@
 - `wide_resnet*`: a 3x3 convolution twice as wide (Zagoruyko & Komodakis 2016, arXiv:1605.07146).
 - `seresnet*`, `seresnext*`: each branch ends in squeeze-and-excitation (Hu et al. 2017,
   arXiv:1709.01507), as in timm, with at least 8 channels between its layers.
+- `resnet*d`, `resnext*d_*`: a stem of three 3x3 convolutions, and shortcuts that average 2x2 pixels
+  where they stride (He et al. 2018, "Bag of tricks for image classification with convolutional
+  neural networks", arXiv:1812.01187, sec. 4.2, ResNet-D). `*t` has narrower first convolutions in
+  the stem (24 and 32 channels of 64), as in timm.
+- `ecaresnet*`: each branch ends in efficient channel attention (Wang et al. 2019,
+  arXiv:1910.03151), on the networks of timm.
 
-Deviations: the stride of a bottleneck sits in its 3x3 convolution ("v1.5", as in torchvision);
-`stride_on=1x1` puts it into the first 1x1, as in the paper. Shortcuts that change shape are
-projections (option B); `cnnlab.models.classification.cifar_resnet` has option A. The paper starts
-each norm with scale 1; `zero_init_residual` starts the last of each block with 0 (Goyal et al.
-2017,
-arXiv:1706.02677, sec. 5.1).
+Deviations: the stride of a bottleneck sits in its 3x3 convolution ("v1.5", as in torchvision, and
+one of the changes that make a ResNet-D); `stride_on=1x1` puts it into the first 1x1, as in the
+paper. Shortcuts that change shape are projections (option B);
+`cnnlab.models.classification.cifar_resnet` has option A. The paper starts each norm with scale 1;
+`zero_init_residual` starts the last of each block with 0 (Goyal et al. 2017, arXiv:1706.02677, sec.
+5.1).
 
 For segmentation, `output_stride=8` or 16 keeps the maps of later stages at that stride: a
 convolution that would stride does not, and those after it are dilated instead (Chen et al. 2017,
@@ -35,7 +41,9 @@ from cnnlab.models.heads import LinearHead
 from cnnlab.nn.choices import Activation, make_activation, make_norm
 from cnnlab.nn.conv import Conv
 from cnnlab.nn.conv_norm_act import he_init
-from cnnlab.nn.pool import max_pool, max_pool_ceil
+from cnnlab.nn.efficient_channel_attention import EfficientChannelAttention
+from cnnlab.nn.pool import avg_pool_ceil, max_pool, max_pool_ceil
+from cnnlab.nn.resnet_stem import POOLED_STEMS, apply_stem, check_stem, stage_strides
 from cnnlab.nn.squeeze_excite import SqueezeExcite
 from cnnlab.nn.stochastic_depth import stochastic_depth
 
@@ -52,7 +60,9 @@ class ResidualBlock(nn.Module):
       group_width: channels of each group at 64 features, scaled with the features.
       stride_on: convolution of a bottleneck that has the stride, `3x3` or `1x1`.
       squeeze: reduction of the squeeze-and-excitation's channels; 0 omits it.
-      shortcut: `projection` (1x1 convolution) or `pad` (zero channels) where the shape changes.
+      channel_attention: whether the branch ends in efficient channel attention.
+      shortcut: where the shape changes, `projection` (1x1 convolution), `pooled` (the same after
+        the mean of 2x2 pixels, which has the stride) or `pad` (zero channels).
       shortcut_norm: whether a norm follows the projection.
       use_bias: whether the convolutions have biases.
       zero_init_residual: whether the block starts as the identity.
@@ -69,6 +79,7 @@ class ResidualBlock(nn.Module):
     group_width: int = 64
     stride_on: str = "3x3"
     squeeze: int = 0
+    channel_attention: bool = False
     shortcut: str = "projection"
     shortcut_norm: bool = True
     use_bias: bool = False
@@ -114,13 +125,20 @@ class ResidualBlock(nn.Module):
         if self.squeeze:
             hidden = max(8, y.shape[-1] // self.squeeze)
             y = SqueezeExcite(hidden, dtype=self.dtype, name="squeeze_excite")(y)
+        if self.channel_attention:
+            y = EfficientChannelAttention(dtype=self.dtype, name="channel_attention")(y)
         if y.shape != x.shape:
             if self.shortcut == "pad":
                 missing = y.shape[-1] - x.shape[-1]
                 x = x[:, :: self.stride, :: self.stride]
                 x = jnp.pad(x, ((0, 0), (0, 0), (0, 0), (0, missing)))
             else:
-                x = self.conv(y.shape[-1], 1, "shortcut_conv", self.stride)(x)
+                stride = self.stride
+                if self.shortcut == "pooled":
+                    if stride > 1 or self.dilation > 1:
+                        x = avg_pool_ceil(x, 2, stride, dilation=self.first_dilation)
+                    stride = 1
+                x = self.conv(y.shape[-1], 1, "shortcut_conv", stride)(x)
                 x = self.norm(name="shortcut_norm")(x) if self.shortcut_norm else x
         if self.drop_path is not None:
             y = self.drop_path()(y)
@@ -165,19 +183,20 @@ class ResNet(nn.Module):
     Attributes:
       stage_sizes: blocks in each stage.
       block: builds a block from `features`, `stride`, `norm`, `activation`, `dtype` and `name`.
-      stem: `imagenet` (7x7 stride 2, then 3x3 max pooling stride 2) or `cifar` (3x3 stride 1).
+      stem: `imagenet` (7x7 stride 2, then 3x3 max pooling stride 2), `deep` or `tiered` (three 3x3
+        convolutions, the first with stride 2, then the same pooling), or `cifar` (3x3 stride 1).
       norm: `batch`, `layer`, `group` or `none`.
       activation: activation between the layers.
-      width: channels of the stem; the features of a stage are `width`, and twice as many in each
-        later one.
+      width: features of the first stage; each later one has twice as many.
       use_bias: whether the stem's convolution has a bias.
       output_stride: largest stride of a map, beyond which stages dilate; 0 dilates none.
       dilate_first: whether the convolution that would stride is dilated as those after it.
       stochastic_depth_rate: share of examples for which training drops the last block's branch
         (Huang et al. 2016, arXiv:1603.09382, sec. 3). Of L blocks, block l = 1..L has the rate
         l / L times that.
-      ceil_pool: whether the imagenet stem's pooling is not padded and keeps a last partial window,
+      ceil_pool: whether the stem's pooling is not padded and keeps a last partial window,
         as in the Caffe networks of Hu et al. 2018, arXiv:1709.01507.
+      stem_width: channels of the stem; None for `width`.
     """
 
     stage_sizes: Sequence[int]
@@ -192,6 +211,7 @@ class ResNet(nn.Module):
     dilate_first: bool = False
     stochastic_depth_rate: float = 0.0
     ceil_pool: bool = False
+    stem_width: int | None = None
 
     @property
     def strides(self) -> tuple[int, ...]:
@@ -202,14 +222,21 @@ class ResNet(nn.Module):
     def __call__(self, images: jax.Array, *, train: bool) -> tuple[jax.Array, ...]:
         """Maps [batch, height, width, channels] to the maps that `strides` names.
 
-        With the imagenet stem the first is the stem's before pooling; the others are the stages'.
+        With a stem that pools the first is the stem's before pooling; the others are the stages'.
         """
         norm = make_norm(self.norm, train=train, dtype=self.dtype)
         activation = make_activation(self.activation)
-        x = stem_conv(self.stem, self.width, use_bias=self.use_bias, dtype=self.dtype)(images)
-        x = activation(norm(name="stem_norm")(x))
+        x = apply_stem(
+            images,
+            self.stem,
+            self.stem_width or self.width,
+            norm=norm,
+            activation=activation,
+            use_bias=self.use_bias,
+            dtype=self.dtype,
+        )
         maps = []
-        if self.stem == "imagenet":
+        if self.stem in POOLED_STEMS:
             maps.append(x)
             padded = ((1, 1), (1, 1))
             x = max_pool_ceil(x, 3, 2) if self.ceil_pool else max_pool(x, (3, 3), (2, 2), padded)
@@ -244,55 +271,55 @@ class ResNet(nn.Module):
         return tuple(maps)
 
 
-def stem_conv(stem: str, width: int, *, use_bias: bool = False, dtype: jnp.dtype) -> nn.Module:
-    """Returns the first convolution: 7x7 with stride 2 for `imagenet`, 3x3 for `cifar`."""
-    kernel, stride = (7, 2) if stem == "imagenet" else (3, 1)
-    return Conv(
-        width,
-        (kernel, kernel),
-        stride,
-        padding=kernel // 2,
-        use_bias=use_bias,
-        kernel_init=he_init,
-        dtype=dtype,
-        name="stem_conv",
-    )
-
-
-def stage_strides(stem: str, stages: int) -> tuple[int, ...]:
-    """Returns the strides of the stem's map, if it is pooled afterwards, and of each stage."""
-    first = (2, 4) if stem == "imagenet" else (1,)
-    return (*first, *(first[-1] * 2**stage for stage in range(1, stages)))
-
-
-def check_stem(stem: str) -> tuple[int, str]:
-    """Returns the smallest image size and a hint for smaller ones; checks the stem's name."""
-    if stem not in ("imagenet", "cifar"):
-        raise UserError(f"Unknown stem '{stem}': choose imagenet (7x7/2) or cifar (3x3/1).")
-    # Below 33 pixels the imagenet stem leaves the last stage one pixel: it would run, and learn
-    # little. That is a silent loss; ask for the cifar stem instead.
-    return (33, ", or model.options.stem=cifar") if stem == "imagenet" else (8, "")
-
-
 _BASIC = {"bottleneck": False}
 _RESNEXT = {"groups": 32, "group_width": 4}
-_SIZES = {
+_D = {"stem": "deep", "shortcut": "pooled"}
+_T = {"stem": "tiered", "shortcut": "pooled"}
+_SE, _ECA = {"squeeze": 16}, {"channel_attention": True}
+_DEPTHS = {
     "18": _BASIC | {"stage_sizes": (2, 2, 2, 2)},
     "34": _BASIC | {"stage_sizes": (3, 4, 6, 3)},
     "50": {"stage_sizes": (3, 4, 6, 3)},
     "101": {"stage_sizes": (3, 4, 23, 3)},
     "152": {"stage_sizes": (3, 8, 36, 3)},
 }
+_SIZES = _DEPTHS | {
+    "10": _BASIC | {"stage_sizes": (1, 1, 1, 1)},
+    "14": {"stage_sizes": (1, 1, 1, 1)},
+    "26": {"stage_sizes": (2, 2, 2, 2)},
+    "200": {"stage_sizes": (3, 24, 36, 3)},
+    "269": {"stage_sizes": (3, 30, 48, 8)},
+}
+_X32X8, _X64X4 = {"groups": 32, "group_width": 8}, {"groups": 64, "group_width": 4}
 VARIANTS = {
-    **{f"resnet{depth}": size for depth, size in _SIZES.items()},
+    **{f"resnet{depth}": size for depth, size in _DEPTHS.items()},
     "resnet18_d2l": _SIZES["18"] | {"use_bias": True, "shortcut_norm": False},
     "resnext50_32x4d": _SIZES["50"] | _RESNEXT,
-    "resnext101_32x8d": _SIZES["101"] | {"groups": 32, "group_width": 8},
-    "resnext101_64x4d": _SIZES["101"] | {"groups": 64, "group_width": 4},
+    "resnext101_32x8d": _SIZES["101"] | _X32X8,
+    "resnext101_64x4d": _SIZES["101"] | _X64X4,
     "wide_resnet50_2": _SIZES["50"] | {"group_width": 128},
     "wide_resnet101_2": _SIZES["101"] | {"group_width": 128},
-    **{f"seresnet{depth}": size | {"squeeze": 16} for depth, size in _SIZES.items()},
-    "seresnext50_32x4d": _SIZES["50"] | _RESNEXT | {"squeeze": 16},
+    **{f"seresnet{depth}": size | _SE for depth, size in _DEPTHS.items()},
+    "seresnext50_32x4d": _SIZES["50"] | _RESNEXT | _SE,
+    "resnet26": _SIZES["26"],
+    **{
+        f"resnet{depth}d": _SIZES[depth] | _D
+        for depth in ("18", "26", "34", "50", "101", "152", "200")
+    },
+    **{f"resnet{depth}t": _SIZES[depth] | _T for depth in ("10", "14", "26", "50")},
+    "resnext50d_32x4d": _SIZES["50"] | _RESNEXT | _D,
+    "resnext101_32x4d": _SIZES["101"] | _RESNEXT,
+    "seresnet152d": _SIZES["152"] | _D | _SE,
+    "seresnext26d_32x4d": _SIZES["26"] | _RESNEXT | _D | _SE,
+    "seresnext26t_32x4d": _SIZES["26"] | _RESNEXT | _T | _SE,
+    "seresnext101_32x4d": _SIZES["101"] | _RESNEXT | _SE,
+    "seresnext101_32x8d": _SIZES["101"] | _X32X8 | _SE,
+    "seresnext101_64x4d": _SIZES["101"] | _X64X4 | _SE,
+    "seresnext101d_32x8d": _SIZES["101"] | _X32X8 | _D | _SE,
+    "ecaresnet26t": _SIZES["26"] | _T | _ECA,
+    "ecaresnet50t": _SIZES["50"] | _T | _ECA,
+    **{f"ecaresnet{depth}d": _SIZES[depth] | _D | _ECA for depth in ("50", "101", "200", "269")},
+    "ecaresnetlight": {"stage_sizes": (1, 1, 11, 3), "shortcut": "pooled"} | _ECA,
 }
 
 
@@ -311,6 +338,8 @@ def build(
     group_width: int = 64,
     stride_on: str = "3x3",
     squeeze: int = 0,
+    channel_attention: bool = False,
+    shortcut: str = "projection",
     use_bias: bool = False,
     shortcut_norm: bool = True,
     dropout_rate: float = 0.0,
@@ -328,12 +357,19 @@ def build(
         raise UserError(f"stride_on='{stride_on}' must be 3x3 (v1.5) or 1x1 (v1).")
     if not bottleneck and (groups, group_width, stride_on) != (1, 64, "3x3"):
         raise UserError("groups, group_width and stride_on are options of bottleneck blocks.")
+    if shortcut not in ("projection", "pooled"):
+        raise UserError(
+            f"shortcut='{shortcut}' must be projection (1x1 convolution) or pooled (the same after "
+            "2x2 average pooling)."
+        )
     block = partial(
         BottleneckBlock if bottleneck else BasicBlock,
         groups=groups,
         group_width=group_width,
         stride_on=stride_on,
         squeeze=squeeze,
+        channel_attention=channel_attention,
+        shortcut=shortcut,
         use_bias=use_bias,
         shortcut_norm=shortcut_norm,
         zero_init_residual=zero_init_residual,

@@ -18,7 +18,6 @@ import jax
 import jax.numpy as jnp
 
 from cnnlab.errors import UserError
-from cnnlab.models.classification.resnet import check_stem, stage_strides, stem_conv
 from cnnlab.models.classifier import Classifier
 from cnnlab.models.heads import LinearHead
 from cnnlab.nn.choices import Activation, make_activation, make_norm
@@ -26,6 +25,7 @@ from cnnlab.nn.conv import Conv
 from cnnlab.nn.conv_norm_act import he_init
 from cnnlab.nn.dropout import Dropout
 from cnnlab.nn.pool import max_pool
+from cnnlab.nn.resnet_stem import check_stem, stage_strides, stem_conv
 from cnnlab.nn.stochastic_depth import stochastic_depth
 
 
@@ -198,7 +198,7 @@ def build(
     stochastic_depth_rate: float = 0.0,
 ) -> Classifier:
     """Builds the network."""
-    min_size, hint = check_stem(stem)
+    min_size, hint = check_stem(stem, known=("imagenet", "cifar"))
     if not 0.0 <= block_dropout_rate < 1.0:
         raise UserError(f"block_dropout_rate={block_dropout_rate} must be at least 0 and below 1.")
     backbone = ResNetV2(

@@ -1,19 +1,43 @@
-"""ResNet, ResNeXt, Wide ResNet and SE-ResNet in torchvision and timm; ResNet v2 in timm."""
+"""ResNets (also wide, with groups, SE, ECA, D) in torchvision and timm; ResNet v2 in timm."""
 
 from cnnlab.pretrained.key_maps.rules import TensorSpec, by_rules
 
 _BLOCK, _LAYER = "backbone/stage{s}_block{b}", "layer{s}.{b0}"
 
-v1 = by_rules(
+_STEM = (
     ("backbone/stem_conv", "conv1"),
     ("backbone/stem_norm", "bn1"),
+    ("backbone/stem_conv1", "conv1.0"),
+    ("backbone/stem_norm1", "conv1.1"),
+    ("backbone/stem_conv2", "conv1.3"),
+    ("backbone/stem_norm2", "conv1.4"),
+    ("backbone/stem_conv3", "conv1.6"),
+    ("backbone/stem_norm3", "bn1"),
+)
+_ENDS = (
+    (f"{_BLOCK}/squeeze_excite/reduce", f"{_LAYER}.se.fc1"),
+    (f"{_BLOCK}/squeeze_excite/expand", f"{_LAYER}.se.fc2"),
+    (f"{_BLOCK}/channel_attention/conv", f"{_LAYER}.se.conv"),
+    ("head/logits", "fc"),
+)
+
+v1 = by_rules(
+    *_STEM,
     (f"{_BLOCK}/conv{{n}}", f"{_LAYER}.conv{{n}}"),
     (f"{_BLOCK}/norm{{n}}", f"{_LAYER}.bn{{n}}"),
     (f"{_BLOCK}/shortcut_conv", f"{_LAYER}.downsample.0"),
     (f"{_BLOCK}/shortcut_norm", f"{_LAYER}.downsample.1"),
-    (f"{_BLOCK}/squeeze_excite/reduce", f"{_LAYER}.se.fc1"),
-    (f"{_BLOCK}/squeeze_excite/expand", f"{_LAYER}.se.fc2"),
-    ("head/logits", "fc"),
+    *_ENDS,
+)
+
+# Where a shortcut averages: the pooling, which has no tensors, counts as a layer there.
+v1_pooled = by_rules(
+    *_STEM,
+    (f"{_BLOCK}/conv{{n}}", f"{_LAYER}.conv{{n}}"),
+    (f"{_BLOCK}/norm{{n}}", f"{_LAYER}.bn{{n}}"),
+    (f"{_BLOCK}/shortcut_conv", f"{_LAYER}.downsample.1"),
+    (f"{_BLOCK}/shortcut_norm", f"{_LAYER}.downsample.2"),
+    *_ENDS,
 )
 
 # Of the Caffe networks of squeeze-and-excitation, in segmentation_models_pytorch.

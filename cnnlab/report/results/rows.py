@@ -131,7 +131,7 @@ def read_rows(path: str | Path) -> list[ResultRow]:
         return [ResultRow.from_json(entry) for entry in read_json(Path(path), list)]
     except (TypeError, AttributeError) as error:
         raise UserError(
-            f"{path} must hold rows as written by write_rows, and does not: {error}."
+            f"{path} is damaged: it must hold rows of results, and does not: {error}."
         ) from error
 
 

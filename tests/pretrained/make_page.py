@@ -40,6 +40,8 @@ def _measured(rows):
     for row in measured(rows).values():
         for name, version in row["versions"].items():
             versions.setdefault(_LIBRARY_NAMES.get(name, name), set()).add(version)
+    worst = max(measured(rows), key=lambda key: rows[key]["error"])
+    ratio = max(row["error"] / row["peer_from_float64"] for row in measured(rows).values())
     listed = ", ".join(f"{name} {' and '.join(sorted(versions[name]))}" for name in versions)
     classifiers = [
         peer
@@ -48,7 +50,10 @@ def _measured(rows):
         for peer in peers_of(name, library)
     ]
     return [
-        f"Measured with {listed}:", "",
+        f"{len(measured(rows))} of {len(rows)} networks were measured, with {listed}. The largest "
+        f"error is {rows[worst]['error']:.1e}, of `{worst}`, whose own rounding is "
+        f"{rows[worst]['peer_from_float64']:.1e}; none is more than {ratio:.1f} times the peer's "
+        "rounding.", "",
         "| ours | peer | parameters | pixels | error | peer's rounding | its weights |",
         "|---|---|---:|---:|---:|---:|---|",
         *(_row(peer, str(peer), _with_options(peer), rows) for peer in classifiers),

@@ -61,6 +61,14 @@ _TIMM: dict[ImageGeometry, str] = {
         seresnext101_64x4d::gluon_in1k seresnext26d_32x4d::bt_in1k seresnext26t_32x4d::bt_in1k
         seresnext50_32x4d::gluon_in1k:racm_in1k tf_efficientnet_b0::aa_in1k:ap_in1k:in1k:ns_jft_in1k
         tf_efficientnet_lite0::in1k wide_resnet50_2::racm_in1k
+        convnext_atto::d2_in1k convnext_femto::d1_in1k convnext_pico::d1_in1k
+        convnextv2_atto::fcmae:fcmae_ft_in1k convnextv2_femto::fcmae:fcmae_ft_in1k
+        convnextv2_pico::fcmae:fcmae_ft_in1k
+        convnextv2_nano::fcmae:fcmae_ft_in1k:fcmae_ft_in22k_in1k
+        convnextv2_tiny::fcmae:fcmae_ft_in1k:fcmae_ft_in22k_in1k
+        convnextv2_base::fcmae:fcmae_ft_in1k:fcmae_ft_in22k_in1k
+        convnextv2_large::fcmae:fcmae_ft_in1k:fcmae_ft_in22k_in1k
+        convnextv2_huge:fcmae:fcmae_ft_in1k
     """,
     ImageGeometry(256, 1.0, "bicubic"): """
         convnext_base:clip_laion2b:clip_laion2b_augreg:clip_laion2b_augreg_ft_in1k
@@ -75,6 +83,9 @@ _TIMM: dict[ImageGeometry, str] = {
         convnext_tiny:fb_in22k_ft_in1k_384:in12k_ft_in1k_384
         tf_efficientnetv2_l::in1k:in21k:in21k_ft_in1k
         tf_efficientnetv2_m::in1k:in21k:in21k_ft_in1k
+        convnextv2_nano:fcmae_ft_in22k_in1k_384 convnextv2_tiny:fcmae_ft_in22k_in1k_384
+        convnextv2_base:fcmae_ft_in22k_in1k_384 convnextv2_large:fcmae_ft_in22k_in1k_384
+        convnextv2_huge::fcmae_ft_in22k_in1k_384
     """,
     ImageGeometry(320, 1.0, "bicubic"): """
         convnext_base:clip_laiona_320:clip_laiona_augreg_320
@@ -82,6 +93,7 @@ _TIMM: dict[ImageGeometry, str] = {
     ImageGeometry(384, 1.0, "bicubic"): """
         convnext_base:clip_laiona_augreg_ft_in1k_384 regnety_1280::seer_ft_in1k:swag_ft_in1k
         regnety_160:swag_ft_in1k regnety_320:seer_ft_in1k:swag_ft_in1k
+        convnext_nano:r384_ad_in12k:r384_in12k:r384_in12k_ft_in1k
     """,
     ImageGeometry(224, 1.0, "bicubic"): """
         convnext_base:dinov3_lvd1689m convnext_large:dinov3_lvd1689m
@@ -101,6 +113,7 @@ _TIMM: dict[ImageGeometry, str] = {
         resnet50d:a1_in1k:a2_in1k:ra4_e3600_r224_in1k resnetv2_101::a1h_in1k resnetv2_50::a1h_in1k
         resnext101_64x4d::c1_in1k resnext50_32x4d::a1_in1k:a1h_in1k:a2_in1k
         seresnet50::a1_in1k:a2_in1k seresnext101_32x8d::ah_in1k seresnext101d_32x8d::ah_in1k
+        convnext_nano::d1h_in1k:in12k:in12k_ft_in1k
     """,
     ImageGeometry(224, 0.9, "bicubic"): """
         deit_base_patch16_224::fb_in1k deit_small_patch16_224::fb_in1k
@@ -214,6 +227,9 @@ _TIMM: dict[ImageGeometry, str] = {
     """,
     ImageGeometry(320, 0.95, "bicubic"): """
         ecaresnet269d::ra2_in1k
+    """,
+    ImageGeometry(512, 1.0, "bicubic", "squash"): """
+        convnextv2_huge:fcmae_ft_in22k_in1k_512
     """,
 }
 

@@ -214,6 +214,21 @@ PEERS: tuple[ReferenceModel, ...] = (
         ("convnext_small", "convnext_small", "in12k_ft_in1k"),
         ("convnext_base", "convnext_base", "fb_in22k_ft_in1k"),
         ("convnext_large", "convnext_large", "fb_in22k_ft_in1k"),
+        ("convnextv2_tiny", "convnextv2_tiny", "fcmae_ft_in22k_in1k"),
+        ("convnextv2_small", "convnextv2_small", ""),
+        ("convnextv2_base", "convnextv2_base", "fcmae_ft_in22k_in1k"),
+        ("convnextv2_large", "convnextv2_large", "fcmae_ft_in22k_in1k"),
+        ("convnextv2_huge", "convnextv2_huge", "fcmae_ft_in22k_in1k_384"),
+    ]),
+    *_timm(convnext.timm_small, [
+        ("convnext_atto", "convnext_atto", "d2_in1k"),
+        ("convnext_femto", "convnext_femto", "d1_in1k"),
+        ("convnext_pico", "convnext_pico", "d1_in1k"),
+        ("convnext_nano", "convnext_nano", "in12k_ft_in1k"),
+        ("convnextv2_atto", "convnextv2_atto", "fcmae_ft_in1k"),
+        ("convnextv2_femto", "convnextv2_femto", "fcmae_ft_in1k"),
+        ("convnextv2_pico", "convnextv2_pico", "fcmae_ft_in1k"),
+        ("convnextv2_nano", "convnextv2_nano", "fcmae_ft_in22k_in1k"),
     ]),
     *_torchvision(transformers.vit_torchvision, {
         "vit_b_16": (

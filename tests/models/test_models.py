@@ -139,6 +139,7 @@ SMALL = {
     "regnet_x_400mf": {"stage_sizes": (1, 1), "widths": (8, 16), "group_width": 16},
     "regnet_y_400mf": {"stage_sizes": (1, 1), "widths": (8, 16), "group_width": 4},
     "convnext_tiny": {"stage_sizes": (1, 1), "width": 8, "patch_size": 2},
+    "convnextv2_atto": {"stage_sizes": (1, 1), "width": 8, "patch_size": 2},
     "squeezenet1_1": {"stem_width": 6, "stages": (((4, 4),), ((4, 6),))},
     "shufflenet_v2_x0_5": {"widths": (6, 8, 10, 12), "stage_sizes": (2, 1)},
     "vit_ti_16": {"width": 8, "depth": 2, "heads": 2, "patch_size": 8, "image_size": 32},

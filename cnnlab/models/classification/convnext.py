@@ -1,8 +1,12 @@
 """ConvNeXt (Liu et al. 2022, "A ConvNet for the 2020s", arXiv:2201.03545).
 
+`convnextv2_*` are those of ConvNeXt V2 (Woo et al. 2023, arXiv:2301.00808, table 15 and sec. 3.4):
+global response normalization replaces the scale of each branch. `convnext_atto` to `convnext_nano`
+have the sizes of V2 and the blocks of V1, as in timm.
+
 Deviations: the linear layer that gives the logits starts as in every other head here, not from a
 truncated normal distribution. The rates of stochastic depth are the paper's for training on
-ImageNet-1K (table 5).
+ImageNet-1K (table 5); V2 and the small networks have none by default.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,6 +20,7 @@ from cnnlab.models.classifier import Classifier
 from cnnlab.models.heads import LinearHead
 from cnnlab.nn.choices import Activation, make_activation, make_norm
 from cnnlab.nn.conv import Conv
+from cnnlab.nn.global_response_norm import GlobalResponseNorm
 from cnnlab.nn.stochastic_depth import drop_path
 
 # Of the authors' code; table 5 prints a standard deviation of 0.2.
@@ -35,12 +40,15 @@ class ConvNeXtBlock(nn.Module):
       norm: builds a normalization layer; train or eval mode is already bound.
       activation: activation between the two dense layers.
       drop_path: builds the dropout of the whole branch; train or eval mode is bound.
+      response_norm: whether a global response normalization between the dense layers replaces the
+        scale of the branch (arXiv:2301.00808, fig. 5).
     """
 
     norm: Callable[..., nn.Module]
     activation: Activation
     drop_path: Callable[[], nn.Module]
     dtype: jnp.dtype = jnp.float32
+    response_norm: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -57,7 +65,12 @@ class ConvNeXtBlock(nn.Module):
             name="depthwise",
         )(x)
         y = dense(4 * channels, name="expand")(self.norm(name="norm")(y))
-        y = dense(channels, name="project")(self.activation(y))
+        y = self.activation(y)
+        if self.response_norm:
+            y = GlobalResponseNorm(dtype=self.dtype, name="response_norm")(y)
+        y = dense(channels, name="project")(y)
+        if self.response_norm:
+            return x + self.drop_path()(y)
         scale = self.param("layer_scale", nn.initializers.constant(_LAYER_SCALE), (channels,))
         return x + self.drop_path()(y * scale.astype(self.dtype))
 
@@ -73,6 +86,7 @@ class ConvNeXt(nn.Module):
       activation: activation of the blocks.
       stochastic_depth_rate: probability of dropping the last block's branch in training; the rate
         rises linearly from 0 at the first block.
+      response_norm: whether blocks are those of V2.
     """
 
     stage_sizes: Sequence[int]
@@ -82,6 +96,7 @@ class ConvNeXt(nn.Module):
     activation: str = "gelu"
     stochastic_depth_rate: float = 0.0
     dtype: jnp.dtype = jnp.float32
+    response_norm: bool = False
 
     @property
     def strides(self) -> tuple[int, ...]:
@@ -117,6 +132,7 @@ class ConvNeXt(nn.Module):
                     activation,
                     drop_path(rate, train=train),
                     self.dtype,
+                    self.response_norm,
                     name=f"stage{stage}_block{number}",
                 )(x)
                 blocks_before += 1
@@ -124,11 +140,28 @@ class ConvNeXt(nn.Module):
         return tuple(maps)
 
 
+# Of V1 and V2.
+_SMALL = {
+    "atto": {"stage_sizes": (2, 2, 6, 2), "width": 40},
+    "femto": {"stage_sizes": (2, 2, 6, 2), "width": 48},
+    "pico": {"stage_sizes": (2, 2, 6, 2), "width": 64},
+    "nano": {"stage_sizes": (2, 2, 8, 2), "width": 80},
+}
+_V2 = _SMALL | {
+    "tiny": {"stage_sizes": (3, 3, 9, 3)},
+    "small": {"stage_sizes": (3, 3, 27, 3)},
+    "base": {"stage_sizes": (3, 3, 27, 3), "width": 128},
+    "large": {"stage_sizes": (3, 3, 27, 3), "width": 192},
+    "huge": {"stage_sizes": (3, 3, 27, 3), "width": 352},
+}
+
 VARIANTS = {
     "convnext_tiny": {"stage_sizes": (3, 3, 9, 3), "stochastic_depth_rate": 0.1},
     "convnext_small": {"stage_sizes": (3, 3, 27, 3), "stochastic_depth_rate": 0.4},
     "convnext_base": {"stage_sizes": (3, 3, 27, 3), "width": 128, "stochastic_depth_rate": 0.5},
     "convnext_large": {"stage_sizes": (3, 3, 27, 3), "width": 192, "stochastic_depth_rate": 0.5},
+    **{f"convnext_{size}": options for size, options in _SMALL.items()},
+    **{f"convnextv2_{size}": options | {"response_norm": True} for size, options in _V2.items()},
 }
 
 
@@ -143,12 +176,22 @@ def build(
     activation: str = "gelu",
     stochastic_depth_rate: float = 0.0,
     dropout_rate: float = 0.0,
+    response_norm: bool = False,
 ) -> Classifier:
     """Builds the network. The layer norm of the head stays, whatever `norm` is."""
     # As of ResNet: at 32 pixels the paper's patches leave the last stage one pixel; that would run,
     # and learn little.
     return Classifier(
-        ConvNeXt(stage_sizes, width, patch_size, norm, activation, stochastic_depth_rate, dtype),
+        ConvNeXt(
+            stage_sizes,
+            width,
+            patch_size,
+            norm,
+            activation,
+            stochastic_depth_rate,
+            dtype,
+            response_norm,
+        ),
         LinearHead(num_classes, dropout_rate, dtype, layer_norm_epsilon=_EPSILON),
         patch_size * 2 ** (len(stage_sizes) - 1) + 1,
         f", or model.options.patch_size={patch_size // 2}" if patch_size > 1 else "",

@@ -1,6 +1,6 @@
 """ConvNeXt in torchvision and in timm."""
 
-from cnnlab.pretrained.key_maps.rules import TensorSpec, by_rules
+from cnnlab.pretrained.key_maps.rules import KeyMap, TensorSpec, by_rules
 
 _STAGES = range(1, 5)
 
@@ -29,16 +29,24 @@ torchvision = by_rules(
 
 _BLOCK, _TIMM = "backbone/stage{s}_block{b}", "stages.{s0}.blocks.{b0}"
 
-timm = by_rules(
-    ("backbone/stem_conv", "stem.0"),
-    ("backbone/stem_norm", "stem.1"),
-    ("backbone/transition{t}_norm", "stages.{t}.downsample.0"),
-    ("backbone/transition{t}_conv", "stages.{t}.downsample.1"),
-    (f"{_BLOCK}/depthwise", f"{_TIMM}.conv_dw"),
-    (f"{_BLOCK}/norm", f"{_TIMM}.norm"),
-    (f"{_BLOCK}/expand", f"{_TIMM}.mlp.fc1"),
-    (f"{_BLOCK}/project", f"{_TIMM}.mlp.fc2"),
-    (_BLOCK, TensorSpec(_TIMM, layer_scale=("gamma", (-1,)))),
-    ("head/norm", "head.norm"),
-    ("head/logits", "head.fc"),
-)
+
+def _timm(*, conv: bool) -> KeyMap:
+    return by_rules(
+        ("backbone/stem_conv", "stem.0"),
+        ("backbone/stem_norm", "stem.1"),
+        ("backbone/transition{t}_norm", "stages.{t}.downsample.0"),
+        ("backbone/transition{t}_conv", "stages.{t}.downsample.1"),
+        (f"{_BLOCK}/depthwise", f"{_TIMM}.conv_dw"),
+        (f"{_BLOCK}/norm", f"{_TIMM}.norm"),
+        (f"{_BLOCK}/expand", TensorSpec(f"{_TIMM}.mlp.fc1", conv=conv)),
+        (f"{_BLOCK}/response_norm", f"{_TIMM}.mlp.grn"),
+        (f"{_BLOCK}/project", TensorSpec(f"{_TIMM}.mlp.fc2", conv=conv)),
+        (_BLOCK, TensorSpec(_TIMM, layer_scale=("gamma", (-1,)))),
+        ("head/norm", "head.norm"),
+        ("head/logits", "head.fc"),
+    )
+
+
+timm = _timm(conv=False)
+# Of the small networks, whose dense layers are 1x1 convolutions there.
+timm_small = _timm(conv=True)

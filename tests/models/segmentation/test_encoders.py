@@ -22,7 +22,8 @@ QUICK = {"lenet_relu", "vgg11_bn", "resnet18", "mobilenet_v2"}
 # Traced under every decoder: these, the first of each family, and those whose maps have strides of
 # their own. A decoder sees the maps only, so the maps of all the others are held to be like these.
 FIRST = {model_family(name): name for name in reversed(ENCODERS)}
-OWN_STRIDES = {"nin_cifar", "wrn_16_4", "densenet_bc_100_12", "vit_b_32", "vit_h_14"}
+OWN_STRIDES = {"nin_cifar", "wrn_16_4", "densenet_bc_100_12", "vit_b_32", "vit_h_14",
+               "vit_small_patch8_224", "deit_tiny_distilled_patch16_224"}  # fmt: skip
 WHOLE = [n for n in ENCODERS if n in QUICK | OWN_STRIDES | {"resnet50"} | set(FIRST.values())]
 CHANNELS, CLASSES = (1, 3, 5), (1, 2, 21)
 # Options that make a decoder small, where it has them.

@@ -142,6 +142,18 @@ FAMILIES: dict[str, dict[str, tuple[str, ...]]] = {
             "regnet_y_32gf",
             "regnet_y_128gf",
         ),
+        "classification.repvgg": (
+            "repvgg_a0",
+            "repvgg_a1",
+            "repvgg_a2",
+            "repvgg_b0",
+            "repvgg_b1",
+            "repvgg_b2",
+            "repvgg_b3",
+            "repvgg_b1g4",
+            "repvgg_b2g4",
+            "repvgg_b3g4",
+        ),
         "classification.convnext": (
             "convnext_tiny",
             "convnext_small",

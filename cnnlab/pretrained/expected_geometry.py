@@ -158,7 +158,10 @@ _TIMM: dict[ImageGeometry, str] = {
         inception_v3::gluon_in1k:tf_adv_in1k:tf_in1k:tv_in1k
     """,
     ImageGeometry(224, 0.875, "bilinear"): """
-        mobilenetv3_large_100:miil_in21k:miil_in21k_ft_in1k resnet101:tv_in1k resnet152:tv_in1k
+        mobilenetv3_large_100:miil_in21k:miil_in21k_ft_in1k repvgg_a0::rvgg_in1k
+        repvgg_a1::rvgg_in1k repvgg_a2::rvgg_in1k repvgg_b0::rvgg_in1k repvgg_b1::rvgg_in1k
+        repvgg_b1g4::rvgg_in1k repvgg_b2::rvgg_in1k repvgg_b2g4::rvgg_in1k repvgg_b3::rvgg_in1k
+        repvgg_b3g4::rvgg_in1k resnet101:tv_in1k resnet152:tv_in1k
         resnet18:fb_ssl_yfcc100m_ft_in1k:fb_swsl_ig1b_ft_in1k:tv_in1k resnet34:tv_in1k
         resnet50:fb_ssl_yfcc100m_ft_in1k:fb_swsl_ig1b_ft_in1k:tv_in1k
         resnext101_32x4d::fb_ssl_yfcc100m_ft_in1k:fb_swsl_ig1b_ft_in1k

@@ -138,6 +138,8 @@ SMALL = {
     "densenet_bc_100_12": {"stage_sizes": (1, 1), "growth_rate": 4},
     "regnet_x_400mf": {"stage_sizes": (1, 1), "widths": (8, 16), "group_width": 16},
     "regnet_y_400mf": {"stage_sizes": (1, 1), "widths": (8, 16), "group_width": 4},
+    "repvgg_a0": {"stage_sizes": (1, 2), "widths": (8, 8, 12)},
+    "repvgg_b1g4": {"stage_sizes": (1, 2), "widths": (8, 8, 12)},
     "convnext_tiny": {"stage_sizes": (1, 1), "width": 8, "patch_size": 2},
     "convnextv2_atto": {"stage_sizes": (1, 1), "width": 8, "patch_size": 2},
     "squeezenet1_1": {"stem_width": 6, "stages": (((4, 4),), ((4, 6),))},

@@ -52,6 +52,7 @@ ROWS = {
     "inception": {"width": 0.1},
     "alexnet": {"channels": (8,) * 5},
     "regnet": {"widths": (8,) * 4, "group_width": 8},
+    "repvgg": {"widths": (8,) * 5},
     "mnasnet": {"stages": [(2, 3, 8, 1, 2)] * 4},
     "squeezenet": {"stages": [[(4, 4)]] * 3},
     "shufflenet": {"widths": (8,) * 5},

@@ -14,6 +14,7 @@ import cnnlab
 from cnnlab import classical
 from cnnlab.config import apply_overrides, experiment_names, load_experiment, validate
 from cnnlab.data import ArraySource, Dataset, DatasetInfo
+from cnnlab.models.catalog import BASELINES
 from cnnlab.train import build_experiment
 from cnnlab.train.runtime.devices import make_parallel
 
@@ -114,9 +115,7 @@ def stand_in(config, record=None):
     return Dataset(info, {"train": source, "test": source})
 
 
-EXPERIMENTS = {
-    name: load_experiment(name).model.name in classical.BASELINES for name in experiment_names()
-}
+EXPERIMENTS = {name: load_experiment(name).model.name in BASELINES for name in experiment_names()}
 
 
 @pytest.mark.parametrize("name", [name for name, baseline in EXPERIMENTS.items() if baseline])

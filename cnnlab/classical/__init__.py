@@ -1,11 +1,9 @@
 """Classical baselines: hand-crafted features and a linear classifier.
 
 `fit` and `load_run` mirror those of `cnnlab.train`, with the same data, metrics and run folder.
+Names are imported when they are first used; `__init__.pyi` lists them.
 """
 
-from cnnlab.classical.fitting import fit
-from cnnlab.classical.hog import Hog
-from cnnlab.classical.restore import ClassicalRun, load_run
-from cnnlab.models.catalog import BASELINES
+import lazy_loader
 
-__all__ = ["BASELINES", "ClassicalRun", "Hog", "fit", "load_run"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import grain
 from absl import flags
 
 # Seconds that a worker process lives on after SIGTERM.
@@ -26,6 +25,8 @@ def stream(make: Callable[[int], Any], count: int, num_workers: int) -> Iterator
       count: number of items.
       num_workers: number of processes; 0 uses threads.
     """
+    import grain  # here: data in memory, which most small sets are, start without it
+
     items = grain.MapDataset.range(count).map(make)
     if num_workers:
         if not flags.FLAGS.is_parsed():

@@ -1,6 +1,5 @@
 """Kernels, feature maps and heat as small images."""
 
-import matplotlib as mpl
 import numpy as np
 
 
@@ -69,4 +68,6 @@ def magnify(image: np.ndarray, side: int) -> np.ndarray:
 
 
 def _painted(name: str, shares: np.ndarray) -> np.ndarray:
+    import matplotlib as mpl  # slow; what only needs `rgb` starts without it
+
     return mpl.colormaps[name](np.clip(shares, 0.0, 1.0), bytes=True)[..., :3]

@@ -166,7 +166,7 @@ def test_checkpoint_of_another_step(run, capsys):
 
 
 def test_it_is_listed_and_no_network(capsys):
-    assert set(classical.BASELINES) == set(catalog.BASELINES)
+    assert "hog" in catalog.BASELINES
     assert launch("list", "models", "hog") == 0
     assert "Dalal & Triggs" in capsys.readouterr().out
     assert launch("summary", "--config=hog_digits") == 1

@@ -61,6 +61,17 @@ def test_module_imports_no_jax(module):
     processor_time(["-c", code], cwd=ROOT)
 
 
+def test_training_and_predicting_import_no_libraries_of_other_tasks():
+    code = """
+import sys
+import cnnlab.cli.commands.predict, cnnlab.cli.commands.train, cnnlab.train.loop
+import cnnlab.data.sources.digits
+heavy = sorted({"grain", "matplotlib", "sklearn", "tensorboardX"} & set(sys.modules))
+assert not heavy, heavy
+"""
+    processor_time(["-c", code], cwd=ROOT)
+
+
 def test_commands_leave_the_choice_of_devices_to_their_run():
     """Hosts must meet, and a sweep must turn to the CPU, before JAX looks for devices."""
     code = """

@@ -9,7 +9,6 @@ import pytest
 from absl import flags
 
 from cnnlab.analysis import summarize
-from cnnlab.classical import BASELINES
 from cnnlab.cli.analyses import KINDS
 from cnnlab.cli.config_flags import resolve_config, split_overrides
 from cnnlab.cli.flag_definer import FlagDefiner
@@ -18,6 +17,7 @@ from cnnlab.config import experiment_names, validate
 from cnnlab.course import EXPERIMENTS, FIGURES, check_names
 from cnnlab.course.pages import Code, pages_folder, pieces, read_pages
 from cnnlab.models import create_model
+from cnnlab.models.catalog import BASELINES
 
 PAGES = read_pages()
 PARTS = ("The idea", "The formula", "In code", "Measured", "Try it", "Questions")

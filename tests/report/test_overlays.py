@@ -5,7 +5,8 @@ import pytest
 from PIL import Image
 from skimage.color import rgb2lab
 
-from cnnlab.report.figures.overlays import background_class, overlay, panel, save_indexed_png
+from cnnlab.report.figures.overlays import panel
+from cnnlab.report.label_pixels import background_class, overlay, save_indexed_png
 from cnnlab.report.palette import IGNORE, make_palette
 from cnnlab.report.style import RED
 

@@ -11,7 +11,7 @@ import cnnlab.analysis.attribution.occlusion as covering
 from cnnlab.cli.analyses.request import AnalysisResult, Request, normalised
 from cnnlab.errors import UserError, did_you_mean
 from cnnlab.report.figures.heat_maps import plot_attributions, plot_heat_maps
-from cnnlab.report.figures.overlays import background_class
+from cnnlab.report.label_pixels import background_class
 
 # Maps of a class with a smaller probability, and falls of it by less, have no full colour.
 _FAINT = 0.1

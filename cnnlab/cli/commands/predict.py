@@ -25,7 +25,7 @@ from cnnlab.inference.prediction_files import (
     scaling_notes,
     table_columns,
 )
-from cnnlab.report.figures.overlays import background_class, overlay, save_indexed_png
+from cnnlab.report.label_pixels import background_class, overlay, save_indexed_png
 from cnnlab.report.palette import make_palette
 from cnnlab.storage.object_store import is_url, located
 from cnnlab.storage.output_file import check_output, check_output_folder, output_file

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from absl import flags
 
-from cnnlab.classical import BASELINES
 from cnnlab.cli.arguments import refuse_positional
 from cnnlab.cli.config_flags import (
     DEFAULT_EXPERIMENT,
@@ -20,8 +19,8 @@ from cnnlab.cli.runs import fit
 from cnnlab.cli.terminal import console
 from cnnlab.config import Config, apply_overrides, validate
 from cnnlab.errors import UserError
+from cnnlab.models.catalog import BASELINES
 from cnnlab.program import program
-from cnnlab.report.run_page.run_pictures import draw_run
 from cnnlab.storage.object_store import is_url, located
 from cnnlab.train.callbacks.progress import Silence, make_display
 from cnnlab.train.runtime import hosts
@@ -53,12 +52,12 @@ def _train(values: flags.FlagValues, overrides: dict[str, str]) -> int:
         result = fit(config, workdir, display=display)
     except Interrupted as stop:
         if first:
-            draw_run(workdir)
+            _draw(workdir)
             print(f"{stop} Resume with: {program()} train --workdir={workdir}", file=sys.stderr)
         return 128 + stop.signum
     if not first:
         return 0
-    pictures = draw_run(workdir)
+    pictures = _draw(workdir)
     test = result["test"]
     network = config.model.name not in BASELINES
     here = not is_url(workdir)
@@ -78,6 +77,13 @@ def _train(values: flags.FlagValues, overrides: dict[str, str]) -> int:
         f"{board}"
     )
     return 0
+
+
+def _draw(workdir: Path | str) -> list[Path]:
+    """Draws the pictures of the run; matplotlib is imported only now, after training."""
+    from cnnlab.report.run_page.run_pictures import draw_run
+
+    return draw_run(workdir)
 
 
 def _submit(values: flags.FlagValues, overrides: dict[str, str]) -> int:

@@ -24,7 +24,8 @@ from cnnlab.errors import UserError
 from cnnlab.inference.run import Run, TrainedRun
 from cnnlab.report.data_uri import data_uri, figure_uri
 from cnnlab.report.figures.architecture import draw_network
-from cnnlab.report.figures.overlays import background_class, mark_wrong, overlay
+from cnnlab.report.figures.overlays import mark_wrong
+from cnnlab.report.label_pixels import background_class, overlay
 from cnnlab.report.palette import IGNORE, make_palette
 from cnnlab.report.pixels import filter_images, heat_overlay, rgb
 

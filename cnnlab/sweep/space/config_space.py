@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from cnnlab.classical import BASELINES
 from cnnlab.config import Config, apply_overrides, check_options, field_values, validate
 from cnnlab.errors import UserError, did_you_mean
 from cnnlab.models import model_options
+from cnnlab.models.catalog import BASELINES
 from cnnlab.registry import SCHEDULES
 from cnnlab.sweep.space.param import Float, Param
 from cnnlab.sweep.space.space import Entry, Space

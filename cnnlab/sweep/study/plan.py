@@ -4,9 +4,9 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypedDict, Unpack
 
-from cnnlab.classical import BASELINES
 from cnnlab.config import Config, to_json, with_plugins
 from cnnlab.errors import UserError
+from cnnlab.models.catalog import BASELINES
 from cnnlab.sweep.space.config_space import config_space
 from cnnlab.sweep.space.param import Param
 from cnnlab.sweep.space.space import Space

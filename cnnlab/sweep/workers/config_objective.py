@@ -8,6 +8,7 @@ from pathlib import Path
 from cnnlab import classical
 from cnnlab.config import Config, apply_overrides, from_json
 from cnnlab.errors import UserError
+from cnnlab.models.catalog import BASELINES
 from cnnlab.plugins import load_plugins
 from cnnlab.sweep.population.fitting import fit_group, preferred_mode
 from cnnlab.sweep.space.space import Values
@@ -43,7 +44,7 @@ class ConfigObjective:
         return dataclasses.replace(config, seed=config.seed + repeat)
 
     def run(self, jobs: Sequence[Job]) -> list[TrialResult | Exception]:
-        if self.trial_config(jobs[0].values).model.name in classical.BASELINES:
+        if self.trial_config(jobs[0].values).model.name in BASELINES:
             return [self._fit_baseline(job) for job in jobs]
         ended = [self._report_saved(job) for job in jobs]
         left = [job for job, pruned in zip(jobs, ended, strict=True) if pruned is None]
@@ -74,7 +75,7 @@ class ConfigObjective:
         """The program key of the trial's config."""
         try:
             config = self.trial_config(values)
-            return None if config.model.name in classical.BASELINES else program_key(config)
+            return None if config.model.name in BASELINES else program_key(config)
         except UserError:  # which the trial will report
             return None
 

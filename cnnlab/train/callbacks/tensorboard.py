@@ -1,21 +1,25 @@
 """Writes rows and pictures as TensorBoard events."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from tensorboardX import SummaryWriter
 
 from cnnlab.train.callbacks.base import Callback, Row, RunView
 
+if TYPE_CHECKING:
+    from tensorboardX import SummaryWriter
 
-def open_events(workdir: Path, after_step: int = 0) -> SummaryWriter:
+
+def open_events(workdir: Path, after_step: int = 0) -> "SummaryWriter":
     """Opens the events of a run that continues after `after_step`; later events are hidden."""
+    from tensorboardX import SummaryWriter  # slow, and of no use to commands that do not train
+
     # A writer that resumes hides the events after its first step.
     return SummaryWriter(str(workdir / "tensorboard"), purge_step=after_step + 1)
 
 
-def add_row(events: SummaryWriter, row: Row) -> None:
+def add_row(events: "SummaryWriter", row: Row) -> None:
     """Adds the metrics of a row."""
     for name, value in row.items():
         if isinstance(value, (int, float)) and name not in ("step", "epoch"):

@@ -73,7 +73,7 @@ def _row(peer, key, cell, rows):
         cells += [
             f"{row['parameters']:,}",
             pixels,
-            f"{row['error']:.1e}",
+            f"{row['error']:.1e}" + (" (blind)" if row["spread"] < 0.02 else ""),
             f"{row['peer_from_float64']:.1e}",
             weights,
         ]

@@ -183,10 +183,19 @@ FAMILIES: dict[str, dict[str, tuple[str, ...]]] = {
             "shufflenet_v2_x1_5",
             "shufflenet_v2_x2_0",
         ),
-        "classification.mobile.mobilenet_v2": ("mobilenet_v2",),
+        "classification.mobile.mobilenet_v2": (
+            "mobilenet_v2",
+            "mobilenetv2_035",
+            "mobilenetv2_050",
+            "mobilenetv2_075",
+            "mobilenetv2_140",
+        ),
         "classification.mobile.mobilenet_v3": (
             "mobilenet_v3_small",
             "mobilenet_v3_large",
+            "mobilenetv3_small_050",
+            "mobilenetv3_small_075",
+            "mobilenetv3_large_075",
         ),
         "classification.efficientnet": (
             "efficientnet_b0",

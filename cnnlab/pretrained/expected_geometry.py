@@ -69,6 +69,8 @@ _TIMM: dict[ImageGeometry, str] = {
         convnextv2_base::fcmae:fcmae_ft_in1k:fcmae_ft_in22k_in1k
         convnextv2_large::fcmae:fcmae_ft_in1k:fcmae_ft_in22k_in1k
         convnextv2_huge:fcmae:fcmae_ft_in1k
+        mobilenetv2_050::lamb_in1k mobilenetv2_140::ra_in1k mobilenetv3_small_050::lamb_in1k
+        mobilenetv3_small_075::lamb_in1k
     """,
     ImageGeometry(256, 1.0, "bicubic"): """
         convnext_base:clip_laion2b:clip_laion2b_augreg:clip_laion2b_augreg_ft_in1k

@@ -312,7 +312,13 @@ PEERS: tuple[ReferenceModel, ...] = (
         mobile.torchvision_v2,
         {"mobilenet_v2": ("mobilenet_v2-b0353104", "mobilenet_v2-7ebf99e0")},
     ),
-    *_timm(mobile.timm_v2, [("mobilenetv2_100", "mobilenet_v2", "ra_in1k")]),
+    *_timm(mobile.timm_v2, [
+        ("mobilenetv2_100", "mobilenet_v2", "ra_in1k"),
+        ("mobilenetv2_035", "mobilenetv2_035", ""),
+        ("mobilenetv2_050", "mobilenetv2_050", "lamb_in1k"),
+        ("mobilenetv2_075", "mobilenetv2_075", ""),
+        ("mobilenetv2_140", "mobilenetv2_140", "ra_in1k"),
+    ]),
     *_torchvision(mobile.torchvision_v3, {
         "mobilenet_v3_small": ("mobilenet_v3_small-047dcff4",),
         "mobilenet_v3_large": ("mobilenet_v3_large-8738ca79", "mobilenet_v3_large-5c1a4163"),
@@ -320,6 +326,9 @@ PEERS: tuple[ReferenceModel, ...] = (
     *_timm(mobile.timm_v3, [
         ("mobilenetv3_small_100", "mobilenet_v3_small", "lamb_in1k", _TIMM_V3),
         ("mobilenetv3_large_100", "mobilenet_v3_large", "ra_in1k", _TIMM_V3),
+        ("mobilenetv3_small_050", "mobilenetv3_small_050", "lamb_in1k"),
+        ("mobilenetv3_small_075", "mobilenetv3_small_075", "lamb_in1k"),
+        ("mobilenetv3_large_075", "mobilenetv3_large_075", ""),
     ]),
     *_torchvision(mobile.torchvision_efficientnet, {
         "efficientnet_b0": ("efficientnet_b0_rwightman-7f5810bc",),

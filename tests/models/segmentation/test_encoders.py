@@ -44,6 +44,8 @@ def segmenter(name, encoder, encoder_options, num_classes=2, **options):
 
 # The same of encoders, so that many have maps of the same shapes: one block in each stage, narrow.
 ROWS = {
+    "mobilenetv2": {"stages": [(2, 8, 1, 2)] * 4},
+    "mobilenetv3": {"blocks": [(3, 8, 8, True, "HS", 2)] * 4},
     "mobilenet_v2": {"stages": [(2, 8, 1, 2)] * 4},
     "mobilenet_v3": {"blocks": [(3, 8, 8, True, "HS", 2)] * 4},
     "efficientnet": {"stages": [(2, 3, 8, 1, 2)] * 4},

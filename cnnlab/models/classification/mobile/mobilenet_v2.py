@@ -1,7 +1,8 @@
 """MobileNetV2 (Sandler et al. 2018, "Inverted residuals and linear bottlenecks", arXiv:1801.04381).
 
-Table 2 of the paper. Deviations: dropout before the logits, and convolutions that start from normal
-values of variance 2 / fan-out, both as in torchvision.
+Table 2 of the paper; `mobilenetv2_*` are its widths of sec. 6.1 under timm's names. Deviations:
+dropout before the logits, and convolutions that start from normal values of variance 2 / fan-out,
+both as in torchvision.
 
 For segmentation, `output_stride=8` or 16 keeps later maps at that stride, as in
 `cnnlab.models.classification.resnet`: blocks dilate their depthwise convolutions instead (sec.
@@ -129,7 +130,13 @@ class MobileNetV2(nn.Module):
         return (*maps, x, conv(last, 1, name="last_conv")(x))
 
 
-VARIANTS = {"mobilenet_v2": {}}
+VARIANTS = {
+    "mobilenet_v2": {},
+    "mobilenetv2_035": {"width": 0.35},
+    "mobilenetv2_050": {"width": 0.5},
+    "mobilenetv2_075": {"width": 0.75},
+    "mobilenetv2_140": {"width": 1.4},
+}
 
 
 def build(

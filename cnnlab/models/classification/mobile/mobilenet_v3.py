@@ -66,6 +66,52 @@ _SMALL = (
     (5, 576, 96, True, "HS", 1),
 )
 
+# timm's narrower networks: it multiplies the channels of blocks by 0.5 or 0.75 and expands these,
+# where `width` multiplies the expanded channels of the tables.
+_SMALL_050 = (
+    (3, 16, 8, True, "RE", 2),
+    (3, 40, 16, False, "RE", 2),
+    (3, 56, 16, False, "RE", 1),
+    (5, 64, 24, True, "HS", 2),
+    (5, 144, 24, True, "HS", 1),
+    (5, 144, 24, True, "HS", 1),
+    (5, 72, 24, True, "HS", 1),
+    (5, 72, 24, True, "HS", 1),
+    (5, 144, 48, True, "HS", 2),
+    (5, 288, 48, True, "HS", 1),
+    (5, 288, 48, True, "HS", 1),
+)
+_SMALL_075 = (
+    (3, 16, 16, True, "RE", 2),
+    (3, 72, 24, False, "RE", 2),
+    (3, 88, 24, False, "RE", 1),
+    (5, 96, 32, True, "HS", 2),
+    (5, 192, 32, True, "HS", 1),
+    (5, 192, 32, True, "HS", 1),
+    (5, 96, 40, True, "HS", 1),
+    (5, 120, 40, True, "HS", 1),
+    (5, 240, 72, True, "HS", 2),
+    (5, 432, 72, True, "HS", 1),
+    (5, 432, 72, True, "HS", 1),
+)
+_LARGE_075 = (
+    (3, 16, 16, False, "RE", 1),
+    (3, 64, 24, False, "RE", 2),
+    (3, 72, 24, False, "RE", 1),
+    (5, 72, 32, True, "RE", 2),
+    (5, 96, 32, True, "RE", 1),
+    (5, 96, 32, True, "RE", 1),
+    (3, 192, 64, False, "HS", 2),
+    (3, 160, 64, False, "HS", 1),
+    (3, 144, 64, False, "HS", 1),
+    (3, 144, 64, False, "HS", 1),
+    (3, 384, 88, True, "HS", 1),
+    (3, 528, 88, True, "HS", 1),
+    (5, 528, 120, True, "HS", 2),
+    (5, 720, 120, True, "HS", 1),
+    (5, 720, 120, True, "HS", 1),
+)
+
 
 class MobileNetV3(nn.Module):
     """Stem, inverted residual blocks, a last 1x1 convolution.
@@ -160,6 +206,9 @@ class MobileNetV3(nn.Module):
 VARIANTS = {
     "mobilenet_v3_small": {"blocks": _SMALL, "hidden": 1024},
     "mobilenet_v3_large": {"blocks": _LARGE, "hidden": 1280},
+    "mobilenetv3_small_050": {"blocks": _SMALL_050, "hidden": 1024, "norm_epsilon": 1e-5},
+    "mobilenetv3_small_075": {"blocks": _SMALL_075, "hidden": 1024, "norm_epsilon": 1e-5},
+    "mobilenetv3_large_075": {"blocks": _LARGE_075, "hidden": 1280, "norm_epsilon": 1e-5},
 }
 
 

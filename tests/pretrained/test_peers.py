@@ -41,9 +41,11 @@ SIZES = {"inception_v3": 107, "maxvit_t": 224}
 # Networks that differ from smaller ones of their family in sizes only: the names and shapes of
 # their tensors are always compared, their logits by `pytest -m "peer and slow"`.
 LARGE = re.compile(
-    "convnext_large|convnext_(femto|pico|nano)|convnextv2_(?!atto).*|efficientnet_(b[567]|v2_[ml])|regnet_x_(8|16|32)gf|regnet_y_(16|32|128)gf"
+    "convnext_large|convnext_(femto|pico|nano)|convnextv2_(?!atto).*"
+    "|efficientnet_(b[567]|v2_[ml])|regnet_x_(8|16|32)gf|regnet_y_(16|32|128)gf"
     "|swin_(v2_)?[sb]|vit_[lh]_.*|vit_b_14_dinov2|vit_(base|large)_.*|deit_(small|base)_.*"
-    "|deit3_[^s].*"
+    "|deit3_[^s].*|resnet(34|101|152|200)d|resnext101_.*|ecaresnet(101|200|269)d"
+    "|seresnet152d|seresnext101.*|repvgg_(a[12]|b.*)"
 )
 
 

@@ -14,10 +14,12 @@ from tensorflow_datasets.core.download.extractor import ExtractError
 from tensorflow_datasets.core.download.util import DownloadError
 
 from cnnlab.data import load
+from cnnlab.data.catalog import TFDS_NAMES, list_datasets
 from cnnlab.data.geometry.form import Wanted
 from cnnlab.data.source import ArraySource
 from cnnlab.data.sources.tfds import TfdsSource, load_splits
-from cnnlab.data.sources.tfds_builder import KNOWN, find_builder, prepare
+from cnnlab.data.sources.tfds_builder import find_builder, prepare
+from cnnlab.data.sources.tfds_masks import KNOWN
 from cnnlab.data.sources.tfds_records import Records
 from cnnlab.errors import UserError
 from cnnlab.storage.object_store import upload
@@ -244,7 +246,12 @@ def test_tensorflow_is_found_missing_behind_other_errors(tmp_path, monkeypatch):
 
 
 def test_the_listed_names_exist():
-    assert set(KNOWN) <= set(tfds.list_builders(with_community_datasets=False))
+    assert set(TFDS_NAMES) <= set(tfds.list_builders(with_community_datasets=False))
+
+
+def test_the_list_says_which_have_masks():
+    lines = list_datasets()
+    assert {name for name in TFDS_NAMES if "segmentation" in lines[name]} == set(KNOWN)
 
 
 def test_reading_needs_no_tensorflow(data_dir):

@@ -13,32 +13,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from cnnlab.data.catalog import TFDS_NAMES
 from cnnlab.data.sources.tensorflow_stand_in import tensorflow_stand_in
 from cnnlab.errors import UserError, did_you_mean
 from cnnlab.storage.mirror import Mirror
 from cnnlab.storage.object_store import is_url, located
 
-# For `list`: what each is, without a network or the import of TFDS.
-KNOWN = {
-    "mnist": "70,000 handwritten digits, 28x28 gray",
-    "fashion_mnist": "70,000 pieces of clothing, 28x28 gray, 10 classes",
-    "kmnist": "70,000 cursive Japanese characters, 28x28 gray, 10 classes",
-    "emnist": "handwritten letters and digits, 28x28 gray",
-    "cifar10": "60,000 photographs, 32x32 color, 10 classes",
-    "cifar100": "60,000 photographs, 32x32 color, 100 classes",
-    "svhn_cropped": "99,289 house numbers, 32x32 color",
-    "cats_vs_dogs": "23,262 photographs of pets, 2 classes",
-    "tf_flowers": "3,670 photographs of flowers, 5 classes",
-    "oxford_flowers102": "8,189 photographs of flowers, 102 classes",
-    "oxford_iiit_pet": "7,349 photographs of pets, 37 breeds, or pet, background and border",
-    "food101": "101,000 photographs of dishes, 101 classes",
-    "eurosat": "27,000 satellite images, 64x64, 10 classes",
-    "stl10": "13,000 labelled photographs, 96x96, 10 classes",
-    "imagenette": "13,394 photographs, ten easy classes of ImageNet",
-    "imagenet2012": "1.3 million photographs, 1,000 classes; needs manual_dir",
-    "scene_parse150": "22,210 photographs of places, masks of 150 classes",
-    "cityscapes": "3,475 photographs of streets, masks of 19 classes; needs manual_dir",
-}
 _PATIENCE = 8.0  # seconds that a host may take to answer
 
 
@@ -169,7 +149,7 @@ def find_builder(name: str, data_dir: str | None) -> object:
     known = tfds.list_builders(with_community_datasets=False)
     plain = name.split(":")[0].split("/")[0]
     if plain not in known:
-        hint = did_you_mean(plain, [*KNOWN, "digits", "digit_scenes"])
+        hint = did_you_mean(plain, [*TFDS_NAMES, "digits", "digit_scenes"])
         raise UserError(
             f"Unknown data set '{name}': it is neither 'digits', nor 'digit_scenes', nor "
             f"'folder:PATH', nor a set of TFDS.{hint}"

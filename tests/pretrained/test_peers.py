@@ -41,11 +41,13 @@ SIZES = {"inception_v3": 107, "maxvit_t": 224}
 # Networks that differ from smaller ones of their family in sizes only: the names and shapes of
 # their tensors are always compared, their logits by `pytest -m "peer and slow"`.
 LARGE = re.compile(
-    "convnext_large|convnext_(femto|pico|nano)|convnextv2_(?!atto).*"
-    "|efficientnet_(b[567]|v2_[ml])|regnet_x_(8|16|32)gf|regnet_y_(16|32|128)gf"
+    "vgg(13|19).*|(wide_|se)?resnet(101|152).*|resnetv2_(101|152)|resnext(50d|101)_.*"
+    "|resnet(14t|50t|34d|200d)|seresnet152d|seresnext101.*|ecaresnet(50|101d|200d|269d).*"
+    "|densenet(161|169|201)|repvgg_(a[12]|b.*)|regnet_x_(1_6|3_2|8|16|32)gf"
+    "|regnet_y_(3_2|8|16|32|128)gf|convnext_(small|base|large|femto|pico|nano)"
+    "|convnextv2_(?!atto).*|efficientnet_(b[2-7]|v2_[ml])|mnasnet(0_75|1_3)|mobilenetv2_(075|140)"
     "|swin_(v2_)?[sb]|vit_[lh]_.*|vit_b_14_dinov2|vit_(base|large)_.*|deit_(small|base)_.*"
-    "|deit3_[^s].*|resnet(34|101|152|200)d|resnext101_.*|ecaresnet(101|200|269)d"
-    "|seresnet152d|seresnext101.*|repvgg_(a[12]|b.*)"
+    "|deit3_[^s].*"
 )
 
 

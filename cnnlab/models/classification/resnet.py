@@ -23,7 +23,8 @@ paper. Shortcuts that change shape are projections (option B);
 For segmentation, `output_stride=8` or 16 keeps the maps of later stages at that stride: a
 convolution that would stride does not, and those after it are dilated instead (Chen et al. 2017,
 arXiv:1706.05587, sec. 3.1). With the same weights, every second position of such a map is the map
-of the network that strides. `dilate_first` dilates the convolution that would stride as well, which
+of the network that strides; so the window of an averaging shortcut dilates too, which timm's does
+not. `dilate_first` dilates the convolution that would stride as well, which
 segmentation_models_pytorch does.
 """
 

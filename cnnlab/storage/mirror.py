@@ -1,8 +1,8 @@
-"""Local copies of what lies in object stores.
+"""Local copies of folders in object stores.
 
-Everything else in the package works on files. So what lies under an address is copied to
-`$CNNLAB_CACHE/stores`, and only what has changed since is copied again. The store's content is what
-counts: what the copy has beyond it is removed.
+Everything else in the package works on files. So the objects under an address are copied to
+`$CNNLAB_CACHE/stores`, and later only those that have changed. The store decides: files that only
+the copy has are removed.
 """
 
 import contextlib

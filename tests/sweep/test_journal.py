@@ -1,4 +1,4 @@
-"""A damaged journal is told of by its line, or read without what was lost; never a wrong number."""
+"""A damaged journal is reported by line, or read without what was lost; never a wrong number."""
 
 import random
 

@@ -328,7 +328,7 @@ def test_a_renamed_study_is_the_same_study(tmp_path):
     assert (tmp_path / "new" / "journal.log").read_bytes() == journal
     results = sweep.run(SPACE, parabola, folder=tmp_path / "new", trials=5, sampler="random")
     assert results.counts == {"complete": 5}
-    # Without its journal it is told of, and not made anew.
+    # Without its journal it is reported, and not made anew.
     (tmp_path / "new" / "journal.log").unlink()
     with pytest.raises(UserError, match="The storage has no study 'old'"):
         open_study(tmp_path / "new", None, storage_url=None, trials=None)

@@ -1,4 +1,4 @@
-"""Callbacks are told of every event of a run, can stop it, and keep their state over kills."""
+"""Callbacks receive every event of a run, can stop it, and keep their state over kills."""
 
 import json
 

@@ -24,7 +24,7 @@ SPLITS = {
     "test": "test",
     "testing": "test",
 }
-# Left by Synology, macOS and Windows; what lies in these folders is no image of the user's.
+# Left behind by Synology, macOS and Windows; these folders hold no images of the user's.
 _SYSTEM = frozenset({"@eadir", "__macosx", "thumbs.db", "desktop.ini"})
 
 

@@ -27,7 +27,8 @@ def importances(
     others, values drawn from those trials, so that it takes no credit for what made it exist. And
     trials that diverged count as the worst one that pictures make room for
     (`StudyResults.worst_shown`). Of more than 300 trials, every second, third, ... is taken. The
-    seed is among the hyper-parameters: what lies below the seed makes no difference that shows.
+    seed is among the hyper-parameters: one that matters less than the seed makes no visible
+    difference.
 
     Args:
       study: study with the trials.

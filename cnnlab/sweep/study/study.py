@@ -34,7 +34,7 @@ class Study:
     """An open study.
 
     Attributes:
-      folder: where its runs lie; None of one that lives in this process alone.
+      folder: the folder of its runs; None if the study exists in this process only.
       spec: what it is.
       name: what it is called; that of its folder when it was made.
       storage_url: of the database; None for the journal.
@@ -56,7 +56,7 @@ class Study:
         trials: int | None,
         create: bool = True,
     ):
-        """See `open_study`."""
+        """Creates the study in the storage, or finds it there; called by `open_study`."""
         self.folder, self.spec, self.name, self.storage_url = folder, spec, name, storage_url
         self.storage, self.leases = storage, leases
         self.space, self.sampler = spec.make_space(), spec.make_sampler()

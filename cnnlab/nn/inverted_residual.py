@@ -74,7 +74,8 @@ class InvertedResidual(nn.Module):
 class FusedInvertedResidual(nn.Module):
     """One dense convolution replaces the expansion and the depthwise one; then a 1x1 projection.
 
-    If the width is not expanded, the dense convolution is all. The input is added if shapes agree.
+    If the width is not expanded, the dense convolution is all, unless `project_unexpanded`. The
+    input is added if shapes agree.
 
     Attributes:
       features: channels of the output.
@@ -83,6 +84,7 @@ class FusedInvertedResidual(nn.Module):
       kernel: height and width of the dense kernel.
       stride: stride of the dense convolution.
       dropout: builds the dropout of the branch, e.g. `stochastic_depth`.
+      project_unexpanded: whether the projection follows also where the width is not expanded.
     """
 
     features: int
@@ -91,11 +93,12 @@ class FusedInvertedResidual(nn.Module):
     kernel: int = 3
     stride: int = 1
     dropout: Callable[[], nn.Module] = Identity
+    project_unexpanded: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps [batch, height, width, c] to [batch, height / stride, width / stride, features]."""
-        if self.expanded == x.shape[-1]:
+        if self.expanded == x.shape[-1] and not self.project_unexpanded:
             y = self.conv(self.features, self.kernel, self.stride, name="conv")(x)
         else:
             y = self.conv(self.expanded, self.kernel, self.stride, name="expand")(x)

@@ -60,7 +60,7 @@ _TIMM: dict[ImageGeometry, str] = {
         resnext50d_32x4d::bt_in1k seresnet50:ra2_in1k seresnext101_32x4d::gluon_in1k
         seresnext101_64x4d::gluon_in1k seresnext26d_32x4d::bt_in1k seresnext26t_32x4d::bt_in1k
         seresnext50_32x4d::gluon_in1k:racm_in1k tf_efficientnet_b0::aa_in1k:ap_in1k:in1k:ns_jft_in1k
-        tf_efficientnet_lite0::in1k wide_resnet50_2::racm_in1k
+        tf_efficientnet_lite0::in1k wide_resnet50_2::racm_in1k efficientnet_lite0::ra_in1k
         convnext_atto::d2_in1k convnext_femto::d1_in1k convnext_pico::d1_in1k
         convnextv2_atto::fcmae:fcmae_ft_in1k convnextv2_femto::fcmae:fcmae_ft_in1k
         convnextv2_pico::fcmae:fcmae_ft_in1k
@@ -90,7 +90,7 @@ _TIMM: dict[ImageGeometry, str] = {
         convnextv2_huge::fcmae_ft_in22k_in1k_384
     """,
     ImageGeometry(320, 1.0, "bicubic"): """
-        convnext_base:clip_laiona_320:clip_laiona_augreg_320
+        convnext_base:clip_laiona_320:clip_laiona_augreg_320 efficientnetv2_rw_m::agc_in1k
     """,
     ImageGeometry(384, 1.0, "bicubic"): """
         convnext_base:clip_laiona_augreg_ft_in1k_384 regnety_1280::seer_ft_in1k:swag_ft_in1k
@@ -100,7 +100,7 @@ _TIMM: dict[ImageGeometry, str] = {
     ImageGeometry(224, 1.0, "bicubic"): """
         convnext_base:dinov3_lvd1689m convnext_large:dinov3_lvd1689m
         convnext_small:dinov3_lvd1689m convnext_tiny:dinov3_lvd1689m resnet50:bamboo
-        vit_base_patch16_224:bamboo
+        vit_base_patch16_224:bamboo efficientnetv2_rw_t::ra2_in1k
         deit3_small_patch16_224:fb_in22k_ft_in1k deit3_medium_patch16_224:fb_in22k_ft_in1k
         deit3_base_patch16_224:fb_in22k_ft_in1k deit3_large_patch16_224:fb_in22k_ft_in1k
         deit3_huge_patch14_224:fb_in22k_ft_in1k
@@ -192,13 +192,37 @@ _TIMM: dict[ImageGeometry, str] = {
         resnet50:a1h_in1k
     """,
     ImageGeometry(240, 0.882, "bicubic"): """
-        tf_efficientnet_b1::aa_in1k:ap_in1k:in1k:ns_jft_in1k
+        tf_efficientnet_b1::aa_in1k:ap_in1k:in1k:ns_jft_in1k tf_efficientnet_lite1::in1k
     """,
     ImageGeometry(260, 0.89, "bicubic"): """
-        tf_efficientnet_b2::aa_in1k:ap_in1k:in1k:ns_jft_in1k
+        tf_efficientnet_b2::aa_in1k:ap_in1k:in1k:ns_jft_in1k tf_efficientnet_lite2::in1k
     """,
     ImageGeometry(300, 0.904, "bicubic"): """
         tf_efficientnet_b3::aa_in1k:ap_in1k:in1k:ns_jft_in1k
+    """,
+    ImageGeometry(192, 0.875, "bicubic"): """
+        tf_efficientnetv2_b0::in1k
+    """,
+    ImageGeometry(192, 0.882, "bicubic"): """
+        tf_efficientnetv2_b1::in1k
+    """,
+    ImageGeometry(208, 0.89, "bicubic"): """
+        tf_efficientnetv2_b2::in1k
+    """,
+    ImageGeometry(240, 0.904, "bicubic"): """
+        tf_efficientnetv2_b3:in1k:in21k
+    """,
+    ImageGeometry(240, 0.9, "bicubic", "squash"): """
+        tf_efficientnetv2_b3::in21k_ft_in1k
+    """,
+    ImageGeometry(288, 1.0, "bicubic"): """
+        efficientnetv2_rw_s::ra2_in1k
+    """,
+    ImageGeometry(300, 0.904, "bilinear"): """
+        tf_efficientnet_lite3::in1k
+    """,
+    ImageGeometry(380, 0.92, "bilinear"): """
+        tf_efficientnet_lite4::in1k
     """,
     ImageGeometry(380, 0.922, "bicubic"): """
         tf_efficientnet_b4::aa_in1k:ap_in1k:in1k:ns_jft_in1k

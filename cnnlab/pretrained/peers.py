@@ -31,6 +31,7 @@ LIBRARIES = ("torchvision", "timm", "smp")
 
 _TF = {"padding": "SAME", "norm_epsilon": 1e-3}
 _TIMM_V3 = {"norm_epsilon": 1e-5}
+_PYTORCH_LITE = {"padding": "torch", "norm_epsilon": 1e-5}
 
 
 def _torchvision(
@@ -356,6 +357,15 @@ PEERS: tuple[ReferenceModel, ...] = (
         ("tf_efficientnet_b6", "efficientnet_b6", "ns_jft_in1k", _TF),
         ("tf_efficientnet_b7", "efficientnet_b7", "ns_jft_in1k", _TF),
         ("tf_efficientnet_lite0", "tf_efficientnet_lite0", "in1k"),
+        ("tf_efficientnet_lite1", "tf_efficientnet_lite1", "in1k"),
+        ("tf_efficientnet_lite2", "tf_efficientnet_lite2", "in1k"),
+        ("tf_efficientnet_lite3", "tf_efficientnet_lite3", "in1k"),
+        ("tf_efficientnet_lite4", "tf_efficientnet_lite4", "in1k"),
+        ("efficientnet_lite0", "tf_efficientnet_lite0", "ra_in1k", _PYTORCH_LITE),
+        ("efficientnet_lite1", "tf_efficientnet_lite1", "", _PYTORCH_LITE),
+        ("efficientnet_lite2", "tf_efficientnet_lite2", "", _PYTORCH_LITE),
+        ("efficientnet_lite3", "tf_efficientnet_lite3", "", _PYTORCH_LITE),
+        ("efficientnet_lite4", "tf_efficientnet_lite4", "", _PYTORCH_LITE),
     ]),
     *_torchvision(mobile.torchvision_mnasnet, {
         "mnasnet0_5": ("mnasnet0.5_top1_67.823-3ffadce67e",),
@@ -373,9 +383,19 @@ PEERS: tuple[ReferenceModel, ...] = (
         ("tf_efficientnetv2_s", "efficientnet_v2_s", "in21k_ft_in1k", {"padding": "SAME"}),
         ("tf_efficientnetv2_m", "efficientnet_v2_m", "in21k_ft_in1k", {"padding": "SAME"}),
         ("tf_efficientnetv2_l", "efficientnet_v2_l", "in21k_ft_in1k", {"padding": "SAME"}),
+        ("tf_efficientnetv2_b0", "tf_efficientnetv2_b0", "in1k"),
+        ("tf_efficientnetv2_b1", "tf_efficientnetv2_b1", "in1k"),
+        ("tf_efficientnetv2_b2", "tf_efficientnetv2_b2", "in1k"),
+        ("tf_efficientnetv2_b3", "tf_efficientnetv2_b3", "in21k_ft_in1k"),
+        ("efficientnetv2_rw_t", "efficientnetv2_rw_t", "ra2_in1k"),
+        ("efficientnetv2_rw_s", "efficientnetv2_rw_s", "ra2_in1k"),
+        ("efficientnetv2_rw_m", "efficientnetv2_rw_m", "agc_in1k"),
     ]),
-    ReferenceModel("efficientnet_pytorch", "efficientnet-lite0", "tf_efficientnet_lite0", {},
-         (mobile.efficientnet_pytorch,)),
+    *(
+        ReferenceModel("efficientnet_pytorch", f"efficientnet-lite{size}",
+                       f"tf_efficientnet_lite{size}", {}, (mobile.efficientnet_pytorch,))
+        for size in range(5)
+    ),
     *SEGMENTERS,
 )  # fmt: skip
 

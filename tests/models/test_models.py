@@ -41,7 +41,7 @@ def shapes(name, image_shape, num_classes, **options):
 _SIZES = {"stage_sizes", "depth", "width", "widths", "group_width", "growth_rate", "blocks",
           "stages", "stem_width", "stem_kernel", "patch_size", "image_size", "heads", "window",
           "hidden", "channels", "dropout_rate", "stochastic_depth_rate", "norm_epsilon",
-          "norm_momentum"}  # fmt: skip
+          "norm_momentum", "stem_channels", "last_channels"}  # fmt: skip
 
 
 def kind(name):
@@ -182,6 +182,15 @@ SMALL = {
     "efficientnet_v2_s": {
         "stages": ((1, 3, 8, 2, 1), (2, 3, 8, 1, 2), (2, 3, 8, 1, 1), (2, 3, 8, 1, 1)),
     },
+    "tf_efficientnetv2_b0": {
+        "stages": ((1, 3, 8, 1, 1), (2, 3, 8, 1, 2), (2, 3, 8, 1, 1), (2, 3, 8, 1, 1)),
+        "stem_channels": 8,
+        "last_channels": 16,
+    },
+    "efficientnetv2_rw_s": {
+        "stages": ((1, 3, 8, 1, 1), (2, 3, 8, 1, 2), (2, 3, 8, 1, 1), (2, 3, 8, 1, 1)),
+        "last_channels": 16,
+    },
 }
 
 
@@ -239,11 +248,12 @@ def init(model, images):
 
 # The others are compiled by the slow tests, and traced, with their gradients, by the next one.
 QUICK = {"mlp", "lenet_relu", "resnet18", "mobilenet_v2"}
-# Traced only: stems, shortcuts and attention of resnet18d, seresnext26t and ecaresnet26t, or blocks
-# of repvgg_a0, in other pairs.
+# Traced only: stems, shortcuts and attention of resnet18d, seresnext26t and ecaresnet26t, blocks of
+# repvgg_a0, or the padding of tf_efficientnet_lite0, in other pairs.
 PAIRED = {
     "resnet50d", "resnet10t", "resnet26t", "resnext50d_32x4d", "seresnet152d",
     "seresnext26d_32x4d", "seresnext101_64x4d", "ecaresnet50d", "ecaresnetlight", "repvgg_b1g4",
+    "tf_efficientnetv2_b0",
 }  # fmt: skip
 
 

@@ -45,7 +45,9 @@ LARGE = re.compile(
     "|resnet(14t|50t|34d|200d)|seresnet152d|seresnext101.*|ecaresnet(50|101d|200d|269d).*"
     "|densenet(161|169|201)|repvgg_(a[12]|b.*)|regnet_x_(1_6|3_2|8|16|32)gf"
     "|regnet_y_(3_2|8|16|32|128)gf|convnext_(small|base|large|femto|pico|nano)"
-    "|convnextv2_(?!atto).*|efficientnet_(b[2-7]|v2_[ml])|mnasnet(0_75|1_3)|mobilenetv2_(075|140)"
+    "|convnextv2_(?!atto).*|efficientnet_(b[2-7]|v2_[ml])|tf_efficientnet_lite[1-4]"
+    "|tf_efficientnetv2_b[1-3]|efficientnetv2_rw_.*"
+    "|mnasnet(0_75|1_3)|mobilenetv2_(075|140)"
     "|swin_(v2_)?[sb]|vit_[lh]_.*|vit_b_14_dinov2|vit_(base|large)_.*|deit_(small|base)_.*"
     "|deit3_[^s].*"
 )

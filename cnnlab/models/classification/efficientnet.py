@@ -4,9 +4,9 @@
   code. Deviations, all as in torchvision: convolutions pad equally on all sides; up to B4, batch
   norm adds 1e-5 and keeps 0.9 of its running statistics. The original networks have `padding=SAME`,
   `norm_epsilon=1e-3` and `norm_momentum=0.99`, the last two from B5 on here too.
-- `tf_efficientnet_lite0`: for mobile devices, from the authors' repository: no squeeze-and-
-  excitation, ReLU6, the original padding and epsilon. Larger ones (`width`, `depth`) do not scale
-  stem, last convolution, nor blocks in the first and last stage.
+- `tf_efficientnet_lite0` to `tf_efficientnet_lite4`: for mobile devices, from the authors'
+  repository: no squeeze-and-excitation, ReLU6, the original padding and epsilon. `width` does not
+  scale the stem and the last convolution, nor `depth` the first and the last stage.
 
 Convolutions start from normal values of variance 2 / fan-out, the logits' layer from uniform values
 up to 1 / sqrt(classes), as in torchvision.
@@ -73,6 +73,8 @@ class EfficientNet(nn.Module):
       stem_channels: channels of the stem, before multiplication by `width`.
       last_channels: channels of the last convolution; None for four times those of the last stage.
       fused_stages: number of leading stages of `FusedInvertedResidual`.
+      project_unexpanded: whether these blocks have their 1x1 projection also where they do not
+        expand.
       level_maps: `last` gives the last map of each resolution and that of the last convolution;
         `stem` gives the stem's for the finest resolution, and none of the last convolution, which
         is kept for its weights.
@@ -95,6 +97,7 @@ class EfficientNet(nn.Module):
     last_channels: int | None = None
     fused_stages: int = 0
     level_maps: Literal["last", "stem"] = "last"
+    project_unexpanded: bool = False
 
     def _blocks(self) -> list[tuple[str, bool, int, int, int, int]]:
         """Name, whether it is fused, expansion, kernel, channels and stride of each block."""
@@ -149,7 +152,14 @@ class EfficientNet(nn.Module):
             expanded = expansion * x.shape[-1]
             if fused:
                 x = FusedInvertedResidual(
-                    channels, expanded, conv, kernel, stride, dropout=dropout, name=name
+                    channels,
+                    expanded,
+                    conv,
+                    kernel,
+                    stride,
+                    dropout=dropout,
+                    project_unexpanded=self.project_unexpanded,
+                    name=name,
                 )(x)
                 continue
             x = InvertedResidual(
@@ -188,6 +198,13 @@ def _padding(size: str | int, kernel: int, stride: int) -> list[tuple[int, int]]
 
 
 _TF_NORM = {"norm_epsilon": 1e-3, "norm_momentum": 0.99}
+_LITE = {
+    "scale_ends": False,
+    "squeeze_excite": False,
+    "padding": "SAME",
+    "norm_epsilon": 1e-3,
+    "activation": "relu6",
+}
 
 VARIANTS = {
     "efficientnet_b0": {},
@@ -198,13 +215,11 @@ VARIANTS = {
     "efficientnet_b5": {"width": 1.6, "depth": 2.2, "dropout_rate": 0.4, **_TF_NORM},
     "efficientnet_b6": {"width": 1.8, "depth": 2.6, "dropout_rate": 0.5, **_TF_NORM},
     "efficientnet_b7": {"width": 2.0, "depth": 3.1, "dropout_rate": 0.5, **_TF_NORM},
-    "tf_efficientnet_lite0": {
-        "scale_ends": False,
-        "squeeze_excite": False,
-        "padding": "SAME",
-        "norm_epsilon": 1e-3,
-        "activation": "relu6",
-    },
+    "tf_efficientnet_lite0": _LITE,
+    "tf_efficientnet_lite1": {"depth": 1.1, **_LITE},
+    "tf_efficientnet_lite2": {"width": 1.1, "depth": 1.2, "dropout_rate": 0.3, **_LITE},
+    "tf_efficientnet_lite3": {"width": 1.2, "depth": 1.4, "dropout_rate": 0.3, **_LITE},
+    "tf_efficientnet_lite4": {"width": 1.4, "depth": 1.8, "dropout_rate": 0.3, **_LITE},
 }
 
 

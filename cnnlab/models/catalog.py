@@ -154,6 +154,17 @@ FAMILIES: dict[str, dict[str, tuple[str, ...]]] = {
             "repvgg_b2g4",
             "repvgg_b3g4",
         ),
+        "classification.residual.res2net": (
+            "res2net50_14w_8s",
+            "res2net50_26w_4s",
+            "res2net50_26w_6s",
+            "res2net50_26w_8s",
+            "res2net50_48w_2s",
+            "res2net101_26w_4s",
+            "res2next50",
+            "res2net50d",
+            "res2net101d",
+        ),
         "classification.convnext": (
             "convnext_tiny",
             "convnext_small",

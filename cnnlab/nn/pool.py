@@ -95,6 +95,31 @@ def avg_pool_ceil(inputs: jax.Array, window: int, stride: int, *, dilation: int 
     return total(inputs) / total(jnp.ones((1, *inputs.shape[1:3], 1), inputs.dtype))
 
 
+def avg_pool_padded(inputs: jax.Array, window: int, stride: int, *, dilation: int = 1) -> jax.Array:
+    """Averages windows of a map padded with zeros, which count as pixels.
+
+    Args:
+      inputs: [batch, height, width, channels].
+      window: height and width of a window, an odd number.
+      stride: distance between windows.
+      dilation: distance of the pixels in a window.
+
+    Returns:
+      [batch, ceil(height / stride), ceil(width / stride), channels].
+    """
+    padding = dilation * (window // 2)
+    total = lax.reduce_window(
+        inputs,
+        np.zeros((), inputs.dtype),
+        lax.add,
+        (1, window, window, 1),
+        (1, stride, stride, 1),
+        ((0, 0), (padding, padding), (padding, padding), (0, 0)),
+        window_dilation=(1, dilation, dilation, 1),
+    )
+    return total / window**2
+
+
 def adaptive_avg_pool(inputs: jax.Array, size: int) -> jax.Array:
     """Averages a map of any size to a given height and width.
 

@@ -160,7 +160,10 @@ _TIMM: dict[ImageGeometry, str] = {
         inception_v3::gluon_in1k:tf_adv_in1k:tf_in1k:tv_in1k
     """,
     ImageGeometry(224, 0.875, "bilinear"): """
-        mobilenetv3_large_100:miil_in21k:miil_in21k_ft_in1k repvgg_a0::rvgg_in1k
+        mobilenetv3_large_100:miil_in21k:miil_in21k_ft_in1k res2net101_26w_4s::in1k
+        res2net101d::in1k res2net50_14w_8s::in1k res2net50_26w_4s::in1k res2net50_26w_6s::in1k
+        res2net50_26w_8s::in1k res2net50_48w_2s::in1k res2net50d::in1k res2next50::in1k
+        repvgg_a0::rvgg_in1k
         repvgg_a1::rvgg_in1k repvgg_a2::rvgg_in1k repvgg_b0::rvgg_in1k repvgg_b1::rvgg_in1k
         repvgg_b1g4::rvgg_in1k repvgg_b2::rvgg_in1k repvgg_b2g4::rvgg_in1k repvgg_b3::rvgg_in1k
         repvgg_b3g4::rvgg_in1k resnet101:tv_in1k resnet152:tv_in1k

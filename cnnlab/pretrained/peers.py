@@ -113,6 +113,13 @@ PEERS: tuple[ReferenceModel, ...] = (
         ("seresnext101_32x4d", "seresnext101_32x4d", "gluon_in1k"),
         ("seresnext101_32x8d", "seresnext101_32x8d", "ah_in1k"),
         ("seresnext101_64x4d", "seresnext101_64x4d", "gluon_in1k"),
+        ("res2net50_14w_8s", "res2net50_14w_8s", "in1k"),
+        ("res2net50_26w_4s", "res2net50_26w_4s", "in1k"),
+        ("res2net50_26w_6s", "res2net50_26w_6s", "in1k"),
+        ("res2net50_26w_8s", "res2net50_26w_8s", "in1k"),
+        ("res2net50_48w_2s", "res2net50_48w_2s", "in1k"),
+        ("res2net101_26w_4s", "res2net101_26w_4s", "in1k"),
+        ("res2next50", "res2next50", "in1k"),
     ]),
     *_timm(resnet.v1_pooled, [
         ("resnet18d", "resnet18d", "ra2_in1k"),
@@ -138,6 +145,8 @@ PEERS: tuple[ReferenceModel, ...] = (
         ("ecaresnet200d", "ecaresnet200d", ""),
         ("ecaresnet269d", "ecaresnet269d", "ra2_in1k"),
         ("ecaresnetlight", "ecaresnetlight", "miil_in1k"),
+        ("res2net50d", "res2net50d", "in1k"),
+        ("res2net101d", "res2net101d", "in1k"),
     ]),
     *_timm(resnet.v2_timm, [
         ("resnetv2_18", "resnetv2_18", "ra4_e3600_r224_in1k"),

@@ -14,6 +14,7 @@ NETWORKS = {
     "stride on 3x3": ("resnet50", BOTTLENECKS),
     "stride on 1x1": ("resnet50", BOTTLENECKS | {"stride_on": "1x1"}),
     "shortcuts that average": ("resnet18d", SMALL | {"width": 8}),
+    "parts of channels": ("res2net50d", SMALL | {"width": 8}),
     "inverted residuals": (
         "mobilenet_v2",
         {"stages": [(1, 4, 1, 1), (2, 6, 1, 2), (2, 8, 1, 2), (2, 12, 2, 2)]},

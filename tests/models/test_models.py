@@ -41,7 +41,7 @@ def shapes(name, image_shape, num_classes, **options):
 _SIZES = {"stage_sizes", "depth", "width", "widths", "group_width", "growth_rate", "blocks",
           "stages", "stem_width", "stem_kernel", "patch_size", "image_size", "heads", "window",
           "hidden", "channels", "dropout_rate", "stochastic_depth_rate", "norm_epsilon",
-          "norm_momentum", "stem_channels", "last_channels"}  # fmt: skip
+          "norm_momentum", "stem_channels", "last_channels", "scale"}  # fmt: skip
 
 
 def kind(name):
@@ -140,6 +140,9 @@ SMALL = {
     "regnet_y_400mf": {"stage_sizes": (1, 1), "widths": (8, 16), "group_width": 4},
     "repvgg_a0": {"stage_sizes": (1, 2), "widths": (8, 8, 12)},
     "repvgg_b1g4": {"stage_sizes": (1, 2), "widths": (8, 8, 12)},
+    "res2net50_26w_4s": {"width": 8, "stage_sizes": (2, 1)},
+    "res2next50": {"width": 16, "stage_sizes": (1, 1)},
+    "res2net50d": {"width": 8, "stage_sizes": (1, 1)},
     "convnext_tiny": {"stage_sizes": (1, 1), "width": 8, "patch_size": 2},
     "convnextv2_atto": {"stage_sizes": (1, 1), "width": 8, "patch_size": 2},
     "squeezenet1_1": {"stem_width": 6, "stages": (((4, 4),), ((4, 6),))},
@@ -254,6 +257,7 @@ PAIRED = {
     "resnet50d", "resnet10t", "resnet26t", "resnext50d_32x4d", "seresnet152d",
     "seresnext26d_32x4d", "seresnext101_64x4d", "ecaresnet50d", "ecaresnetlight", "repvgg_b1g4",
     "tf_efficientnetv2_b0",
+    "res2next50", "res2net50d",
 }  # fmt: skip
 
 
@@ -412,6 +416,8 @@ def test_backbone_alone_is_a_module():
         ("resnet18", {"stem": "cifra"}, "choose imagenet"),
         ("resnet18", {"norm": "bach"}, "Unknown norm 'bach'. Did you mean 'batch'"),
         ("lenet", {"activation": "rleu"}, "Unknown activation 'rleu'. Did you mean 'relu'"),
+        ("resnext50_32x4d", {"width": 8}, "set width=16 or more"),
+        ("res2net50_26w_4s", {"scale": 1}, "scale=1 must be at least 2"),
         ("lenet", {"pool": "mean"}, "Unknown pooling 'mean'"),
     ],
 )
@@ -423,6 +429,7 @@ def test_bad_names(name, options, sentence):
 @pytest.mark.parametrize(
     ("name", "size", "sentence"),
     [
+        ("res2net50_26w_4s", 32, "smallest size is 33x33.*stem=cifar"),
         ("resnet18", 32, "smallest size is 33x33.*stem=cifar"),
         ("lenet", 11, "smallest size is 12x12"),
     ],

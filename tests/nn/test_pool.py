@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cnnlab.nn.pool import avg_pool_ceil, max_pool
+from cnnlab.nn.pool import avg_pool_ceil, avg_pool_padded, max_pool
 
 CASES = [
     ((2, 8, 8, 3), (2, 2), (2, 2), "VALID"),
@@ -48,3 +48,12 @@ def test_means_are_of_the_pixels_inside_the_map():
     means = avg_pool_ceil(x, 2, 1, dilation=2)[0, ..., 0]
     np.testing.assert_allclose(means[:2, :2], [[4.0, 4.0], [4.0, 4.0]])
     np.testing.assert_allclose(means[2, 2], 8.0)
+
+
+def test_zeros_around_the_map_count_in_padded_means():
+    x = jnp.arange(9.0).reshape(1, 3, 3, 1)
+    means = avg_pool_padded(x, 3, 2)[0, ..., 0]
+    np.testing.assert_allclose(means * 9.0, [[8.0, 12.0], [20.0, 24.0]], rtol=1e-6)
+    # Dilated, the window at (0, 0) has the corners, and that at (1, 1) only itself.
+    means = avg_pool_padded(x, 3, 1, dilation=2)[0, ..., 0]
+    np.testing.assert_allclose(means[:2, :2] * 9.0, [[16.0, 8.0], [8.0, 4.0]], rtol=1e-6)

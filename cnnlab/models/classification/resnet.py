@@ -324,6 +324,32 @@ VARIANTS = {
 }
 
 
+def check_residual(
+    width: int, group_width: int, *, shortcut: str, zero_init_residual: bool, norm: str
+) -> None:
+    """Raises a `UserError` if residual blocks cannot have these settings.
+
+    Args:
+      width: features of the first stage.
+      group_width: channels of each group at 64 features.
+      shortcut: `projection` or `pooled`.
+      zero_init_residual: whether each block starts as the identity.
+      norm: name of the norm.
+    """
+    if width * group_width < 64:
+        raise UserError(
+            f"width={width} leaves no channel to a group that has group_width={group_width} at "
+            f"width=64: set width={-(-64 // group_width)} or more."
+        )
+    if zero_init_residual and norm == "none":
+        raise UserError("zero_init_residual needs a norm to set to zero, and norm is none.")
+    if shortcut not in ("projection", "pooled"):
+        raise UserError(
+            f"shortcut='{shortcut}' must be projection (1x1 convolution) or pooled (the same after "
+            "2x2 average pooling)."
+        )
+
+
 def build(
     *,
     num_classes: int,
@@ -352,17 +378,13 @@ def build(
     """Builds the network."""
     min_size, hint = check_stem(stem)
     check_output_stride(output_stride, finest=stage_strides(stem, 1)[-1], stem=stem)
-    if zero_init_residual and norm == "none":
-        raise UserError("zero_init_residual needs a norm to set to zero, and norm is none.")
     if stride_on not in ("3x3", "1x1"):
         raise UserError(f"stride_on='{stride_on}' must be 3x3 (v1.5) or 1x1 (v1).")
     if not bottleneck and (groups, group_width, stride_on) != (1, 64, "3x3"):
         raise UserError("groups, group_width and stride_on are options of bottleneck blocks.")
-    if shortcut not in ("projection", "pooled"):
-        raise UserError(
-            f"shortcut='{shortcut}' must be projection (1x1 convolution) or pooled (the same after "
-            "2x2 average pooling)."
-        )
+    check_residual(
+        width, group_width, shortcut=shortcut, zero_init_residual=zero_init_residual, norm=norm
+    )
     block = partial(
         BottleneckBlock if bottleneck else BasicBlock,
         groups=groups,

@@ -1,4 +1,4 @@
-"""ResNets (also wide, with groups, SE, ECA, D) in torchvision and timm; ResNet v2 in timm."""
+"""ResNet in torchvision and timm (also wide, in groups, SE, ECA, D, Res2Net), v2 in timm."""
 
 from cnnlab.pretrained.key_maps.rules import TensorSpec, by_rules
 
@@ -14,7 +14,11 @@ _STEM = (
     ("backbone/stem_conv3", "conv1.6"),
     ("backbone/stem_norm3", "bn1"),
 )
-_ENDS = (
+_BLOCKS = (
+    (f"{_BLOCK}/conv{{n}}", f"{_LAYER}.conv{{n}}"),
+    (f"{_BLOCK}/norm{{n}}", f"{_LAYER}.bn{{n}}"),
+    (f"{_BLOCK}/conv2_{{part}}", f"{_LAYER}.convs.{{part0}}"),
+    (f"{_BLOCK}/norm2_{{part}}", f"{_LAYER}.bns.{{part0}}"),
     (f"{_BLOCK}/squeeze_excite/reduce", f"{_LAYER}.se.fc1"),
     (f"{_BLOCK}/squeeze_excite/expand", f"{_LAYER}.se.fc2"),
     (f"{_BLOCK}/channel_attention/conv", f"{_LAYER}.se.conv"),
@@ -23,21 +27,17 @@ _ENDS = (
 
 v1 = by_rules(
     *_STEM,
-    (f"{_BLOCK}/conv{{n}}", f"{_LAYER}.conv{{n}}"),
-    (f"{_BLOCK}/norm{{n}}", f"{_LAYER}.bn{{n}}"),
+    *_BLOCKS,
     (f"{_BLOCK}/shortcut_conv", f"{_LAYER}.downsample.0"),
     (f"{_BLOCK}/shortcut_norm", f"{_LAYER}.downsample.1"),
-    *_ENDS,
 )
 
 # Where a shortcut averages: the pooling, which has no tensors, counts as a layer there.
 v1_pooled = by_rules(
     *_STEM,
-    (f"{_BLOCK}/conv{{n}}", f"{_LAYER}.conv{{n}}"),
-    (f"{_BLOCK}/norm{{n}}", f"{_LAYER}.bn{{n}}"),
+    *_BLOCKS,
     (f"{_BLOCK}/shortcut_conv", f"{_LAYER}.downsample.1"),
     (f"{_BLOCK}/shortcut_norm", f"{_LAYER}.downsample.2"),
-    *_ENDS,
 )
 
 # Of the Caffe networks of squeeze-and-excitation, in segmentation_models_pytorch.

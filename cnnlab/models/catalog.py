@@ -194,12 +194,19 @@ FAMILIES: dict[str, dict[str, tuple[str, ...]]] = {
             "shufflenet_v2_x1_5",
             "shufflenet_v2_x2_0",
         ),
+        "classification.mobile.mobilenet_v1": (
+            "mobilenetv1_100",
+            "mobilenetv1_100h",
+            "mobilenetv1_125",
+        ),
         "classification.mobile.mobilenet_v2": (
             "mobilenet_v2",
             "mobilenetv2_035",
             "mobilenetv2_050",
             "mobilenetv2_075",
             "mobilenetv2_140",
+            "mobilenetv2_110d",
+            "mobilenetv2_120d",
         ),
         "classification.mobile.mobilenet_v3": (
             "mobilenet_v3_small",

@@ -70,7 +70,8 @@ _TIMM: dict[ImageGeometry, str] = {
         convnextv2_large::fcmae:fcmae_ft_in1k:fcmae_ft_in22k_in1k
         convnextv2_huge:fcmae:fcmae_ft_in1k
         mobilenetv2_050::lamb_in1k mobilenetv2_140::ra_in1k mobilenetv3_small_050::lamb_in1k
-        mobilenetv3_small_075::lamb_in1k
+        mobilenetv3_small_075::lamb_in1k mobilenetv2_110d::ra_in1k mobilenetv2_120d::ra_in1k
+        mobilenetv1_100::ra4_e3600_r224_in1k mobilenetv1_100h::ra4_e3600_r224_in1k
     """,
     ImageGeometry(256, 1.0, "bicubic"): """
         convnext_base:clip_laion2b:clip_laion2b_augreg:clip_laion2b_augreg_ft_in1k
@@ -121,7 +122,7 @@ _TIMM: dict[ImageGeometry, str] = {
         deit_base_patch16_224::fb_in1k deit_small_patch16_224::fb_in1k
         deit_tiny_patch16_224::fb_in1k efficientnet_b0:ra4_e3600_r224_in1k
         resnet18d:ra4_e3600_r224_in1k resnet34:ra4_e3600_r224_in1k resnetv2_18::ra4_e3600_r224_in1k
-        resnetv2_34::ra4_e3600_r224_in1k
+        resnetv2_34::ra4_e3600_r224_in1k mobilenetv1_125::ra4_e3600_r224_in1k
         vit_base_patch16_224::augreg2_in21k_ft_in1k:augreg_in1k:augreg_in21k
         vit_base_patch16_224:augreg_in21k_ft_in1k:dino:mae:orig_in21k:orig_in21k_ft_in1k
         vit_base_patch16_224:sam_in1k

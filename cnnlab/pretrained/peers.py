@@ -328,6 +328,13 @@ PEERS: tuple[ReferenceModel, ...] = (
         ("mobilenetv2_050", "mobilenetv2_050", "lamb_in1k"),
         ("mobilenetv2_075", "mobilenetv2_075", ""),
         ("mobilenetv2_140", "mobilenetv2_140", "ra_in1k"),
+        ("mobilenetv2_110d", "mobilenetv2_110d", "ra_in1k"),
+        ("mobilenetv2_120d", "mobilenetv2_120d", "ra_in1k"),
+    ]),
+    *_timm(mobile.timm_efficientnet, [
+        ("mobilenetv1_100", "mobilenetv1_100", "ra4_e3600_r224_in1k"),
+        ("mobilenetv1_100h", "mobilenetv1_100h", "ra4_e3600_r224_in1k"),
+        ("mobilenetv1_125", "mobilenetv1_125", "ra4_e3600_r224_in1k"),
     ]),
     *_torchvision(mobile.torchvision_v3, {
         "mobilenet_v3_small": ("mobilenet_v3_small-047dcff4",),

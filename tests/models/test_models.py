@@ -173,7 +173,9 @@ SMALL = {
         "heads": (1, 2),
         "reductions": (2, 1),
     },
+    "mobilenetv1_100": {"stages": ((8, 1, 1), (8, 2, 2)), "width": 0.1},
     "mobilenet_v2": {"stages": ((1, 8, 1, 1), (2, 8, 2, 2)), "width": 0.1},
+    "mobilenetv2_110d": {"stages": ((1, 8, 1, 1), (2, 8, 2, 2)), "width": 0.1},
     "mobilenet_v3_small": {
         "blocks": ((3, 16, 8, True, "RE", 2), (5, 16, 8, True, "HS", 1)),
         "hidden": 16,
@@ -252,12 +254,11 @@ def init(model, images):
 # The others are compiled by the slow tests, and traced, with their gradients, by the next one.
 QUICK = {"mlp", "lenet_relu", "resnet18", "mobilenet_v2"}
 # Traced only: stems, shortcuts and attention of resnet18d, seresnext26t and ecaresnet26t, blocks of
-# repvgg_a0, or the padding of tf_efficientnet_lite0, in other pairs.
+# repvgg_a0, the padding or the ends of tf_efficientnet_lite0, in other pairs.
 PAIRED = {
     "resnet50d", "resnet10t", "resnet26t", "resnext50d_32x4d", "seresnet152d",
     "seresnext26d_32x4d", "seresnext101_64x4d", "ecaresnet50d", "ecaresnetlight", "repvgg_b1g4",
-    "tf_efficientnetv2_b0",
-    "res2next50", "res2net50d",
+    "tf_efficientnetv2_b0", "mobilenetv2_110d", "res2next50", "res2net50d",
 }  # fmt: skip
 
 

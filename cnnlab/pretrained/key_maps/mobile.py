@@ -10,8 +10,15 @@ _PARTS = ("conv", "expand", "depthwise", "squeeze_excite", "project")
 _KINDS = ("conv", "norm")
 _NUMBERED, _STAGED = "backbone/block{b}", "backbone/stage{s}_block{b}"
 
-# Blocks in each stage of timm, where we number them through: MobileNetV3 small and large, V2.
-_TIMM_STAGES = {11: (1, 2, 3, 2, 3), 15: (1, 2, 3, 4, 2, 3), 17: (1, 2, 3, 4, 3, 3, 1)}
+# Blocks in each stage of timm, where we number them through: MobileNetV3 small and large; V2, also
+# in the depths of 110d and 120d.
+_TIMM_STAGES = {
+    11: (1, 2, 3, 2, 3),
+    15: (1, 2, 3, 4, 2, 3),
+    17: (1, 2, 3, 4, 3, 3, 1),
+    22: (1, 3, 4, 5, 4, 4, 1),
+    26: (1, 3, 5, 6, 5, 5, 1),
+}
 
 
 def _parts(layers: Sequence[str], block: str) -> list[str]:

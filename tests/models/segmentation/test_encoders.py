@@ -23,7 +23,8 @@ QUICK = {"lenet_relu", "vgg11_bn", "resnet18", "mobilenet_v2"}
 # their own. A decoder sees the maps only, so the maps of all the others are held to be like these.
 FIRST = {model_family(name): name for name in reversed(ENCODERS)}
 OWN_STRIDES = {"nin_cifar", "wrn_16_4", "densenet_bc_100_12", "vit_b_32", "vit_h_14",
-               "vit_small_patch8_224", "deit_tiny_distilled_patch16_224"}  # fmt: skip
+               "vit_small_patch8_224", "deit_tiny_distilled_patch16_224",
+               "mobilenetv1_100h"}  # fmt: skip
 WHOLE = [n for n in ENCODERS if n in QUICK | OWN_STRIDES | {"resnet50"} | set(FIRST.values())]
 CHANNELS, CLASSES = (1, 3, 5), (1, 2, 21)
 # Options that make a decoder small, where it has them.
@@ -44,6 +45,7 @@ def segmenter(name, encoder, encoder_options, num_classes=2, **options):
 
 # The same of encoders, so that many have maps of the same shapes: one block in each stage, narrow.
 ROWS = {
+    "mobilenetv1": {"stages": [(8, 1, 2)] * 4},
     "mobilenetv2": {"stages": [(2, 8, 1, 2)] * 4},
     "mobilenetv3": {"blocks": [(3, 8, 8, True, "HS", 2)] * 4},
     "mobilenet_v2": {"stages": [(2, 8, 1, 2)] * 4},

@@ -1,6 +1,7 @@
 """MobileNetV2 (Sandler et al. 2018, "Inverted residuals and linear bottlenecks", arXiv:1801.04381).
 
-Table 2 of the paper; `mobilenetv2_*` are its widths of sec. 6.1 under timm's names. Deviations:
+Table 2 of the paper; `mobilenetv2_*` are its widths of sec. 6.1 under timm's names, and `110d` and
+`120d` are timm's, which are deeper too. Deviations:
 dropout before the logits, and convolutions that start from normal values of variance 2 / fan-out,
 both as in torchvision.
 
@@ -9,6 +10,7 @@ For segmentation, `output_stride=8` or 16 keeps later maps at that stride, as in
 6.3).
 """
 
+import math
 from collections.abc import Sequence
 from functools import partial
 from typing import Literal
@@ -51,6 +53,9 @@ class MobileNetV2(nn.Module):
     Attributes:
       stages: rows of expansion, channels, blocks and stride of the first block.
       width: multiplies all channels; those of the last convolution only above 1 (sec. 6.1).
+      depth: multiplies the blocks of each stage, rounded up.
+      scale_ends: whether `width` scales stem and last convolution too, and `depth` the first and
+        last stage.
       stem: `imagenet` (3x3 stride 2) or `cifar` (3x3 stride 1).
       norm: `batch`, `layer`, `group` or `none`.
       norm_epsilon: added to the variance.
@@ -71,14 +76,18 @@ class MobileNetV2(nn.Module):
     dtype: jnp.dtype = jnp.float32
     output_stride: int = 0
     dilate_first: bool = False
+    depth: float = 1.0
+    scale_ends: bool = True
 
     def _blocks(self) -> list[tuple[int, int, int]]:
         """Expansion, channels and stride of each block."""
-        return [
-            (expansion, round_channels(channels * self.width), stride if number == 0 else 1)
-            for expansion, channels, size, stride in self.stages
-            for number in range(size)
-        ]
+        blocks = []
+        for stage, (expansion, channels, size, stride) in enumerate(self.stages, start=1):
+            if self.scale_ends or 1 < stage < len(self.stages):
+                size = math.ceil(size * self.depth)
+            channels = round_channels(channels * self.width)
+            blocks += [(expansion, channels, stride if n == 0 else 1) for n in range(size)]
+        return blocks
 
     @property
     def strides(self) -> tuple[int, ...]:
@@ -101,7 +110,8 @@ class MobileNetV2(nn.Module):
             activation=make_activation(self.activation),
             dtype=self.dtype,
         )
-        channels = round_channels(_STEM_CHANNELS * self.width)
+        ends = self.width if self.scale_ends else 1.0
+        channels = round_channels(_STEM_CHANNELS * ends)
         x = conv(channels, 3, self._stem_stride, name="stem")(images)
         maps, blocks = [], self._blocks()
         steps = dilated_blocks(
@@ -126,7 +136,7 @@ class MobileNetV2(nn.Module):
                 residual=full_stride == 1,
                 name=f"block{number + 1}",
             )(x)
-        last = round_channels(_LAST_CHANNELS * max(1.0, self.width))
+        last = round_channels(_LAST_CHANNELS * max(1.0, ends))
         return (*maps, x, conv(last, 1, name="last_conv")(x))
 
 
@@ -136,6 +146,8 @@ VARIANTS = {
     "mobilenetv2_050": {"width": 0.5},
     "mobilenetv2_075": {"width": 0.75},
     "mobilenetv2_140": {"width": 1.4},
+    "mobilenetv2_110d": {"width": 1.1, "depth": 1.2, "scale_ends": False},
+    "mobilenetv2_120d": {"width": 1.2, "depth": 1.4, "scale_ends": False},
 }
 
 
@@ -153,6 +165,8 @@ def build(
     stochastic_depth_rate: float = 0.0,
     output_stride: int = 0,
     dilate_first: bool = False,
+    depth: float = 1.0,
+    scale_ends: bool = True,
 ) -> Classifier:
     """Builds the network."""
     if stem not in ("imagenet", "cifar"):
@@ -169,6 +183,8 @@ def build(
         dtype,
         output_stride,
         dilate_first,
+        depth,
+        scale_ends,
     )
     head = LinearHead(num_classes, dropout_rate, dtype, kernel_init=nn.initializers.normal(0.01))
     # As of ResNet: with one pixel left for the last blocks, it would run and learn little.

@@ -48,6 +48,16 @@ FAMILIES: dict[str, dict[str, tuple[str, ...]]] = {
             "googlenet",
         ),
         "classification.inception.inception_v3": ("inception_v3",),
+        "classification.inception.inception_v4": ("inception_v4",),
+        "classification.inception.inception_resnet_v2": ("inception_resnet_v2",),
+        "classification.inception.xception": ("legacy_xception",),
+        "classification.inception.xception_aligned": (
+            "xception41",
+            "xception65",
+            "xception71",
+            "xception41p",
+            "xception65p",
+        ),
         "classification.resnet": (
             "resnet18",
             "resnet34",

@@ -158,7 +158,16 @@ _TIMM: dict[ImageGeometry, str] = {
         efficientnet_b5:sw_in12k
     """,
     ImageGeometry(299, 0.875, "bicubic"): """
-        inception_v3::gluon_in1k:tf_adv_in1k:tf_in1k:tv_in1k
+        inception_v3::gluon_in1k:tf_adv_in1k:tf_in1k:tv_in1k inception_v4::tf_in1k
+    """,
+    ImageGeometry(299, 0.8975, "bicubic"): """
+        inception_resnet_v2::tf_in1k:tf_ens_adv_in1k legacy_xception::tf_in1k
+    """,
+    ImageGeometry(299, 0.903, "bicubic"): """
+        xception41::tf_in1k xception65:tf_in1k xception71::tf_in1k
+    """,
+    ImageGeometry(299, 0.94, "bicubic"): """
+        xception65::ra3_in1k xception41p::ra3_in1k xception65p::ra3_in1k
     """,
     ImageGeometry(224, 0.875, "bilinear"): """
         mobilenetv3_large_100:miil_in21k:miil_in21k_ft_in1k res2net101_26w_4s::in1k

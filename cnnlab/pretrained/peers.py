@@ -10,8 +10,6 @@ from cnnlab.pretrained.key_maps import (
     alexnet,
     convnext,
     densenet,
-    googlenet,
-    inception_v3,
     mobile,
     regnet,
     repvgg,
@@ -21,6 +19,7 @@ from cnnlab.pretrained.key_maps import (
     transformers,
     vgg,
 )
+from cnnlab.pretrained.key_maps.inception import googlenet, inception_v3, inception_v4, xception
 from cnnlab.pretrained.key_maps.rules import KeyMap
 from cnnlab.pretrained.options import encoder_name
 from cnnlab.pretrained.peer import Argument, ReferenceModel
@@ -79,6 +78,20 @@ PEERS: tuple[ReferenceModel, ...] = (
     ),
     *_timm(inception_v3.naming, [("inception_v3", "inception_v3", "tv_in1k", {"aux": False})],
            optional=inception_v3.OPTIONAL),
+    *_timm(inception_v4.inception_v4, [("inception_v4", "inception_v4", "tf_in1k")]),
+    *_timm(inception_v4.inception_resnet_v2, [
+        ("inception_resnet_v2", "inception_resnet_v2", "tf_in1k"),
+    ]),
+    *_timm(xception.timm, [("legacy_xception", "legacy_xception", "tf_in1k")]),
+    *_timm(xception.timm_aligned, [
+        ("xception41", "xception41", "tf_in1k"),
+        ("xception65", "xception65", "ra3_in1k"),
+        ("xception71", "xception71", "tf_in1k"),
+    ]),
+    *_timm(xception.timm_aligned_preact, [
+        ("xception41p", "xception41p", "ra3_in1k"),
+        ("xception65p", "xception65p", "ra3_in1k"),
+    ]),
     *_torchvision(resnet.v1, {
         "resnet18": ("resnet18-f37072fd",),
         "resnet34": ("resnet34-b627a593",),

@@ -13,6 +13,7 @@ _HALF: Statistics = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
 _OTHERS: dict[str, Statistics] = {
     r"torchvision/(googlenet|inception_v3)(\..*)?": _HALF,
     r"timm/inception_v3(\.t\w+)?": _HALF,
+    r"timm/(inception_(v4|resnet_v2)|(legacy_)?xception\d*p?)(\..*)?": _HALF,
     r"timm/resnetv2_.*": _HALF,
     r"timm/tf_efficientnet_lite0(\..*)?": _HALF,
     r"timm/tf_efficientnetv2_[sml](\..*)?": _HALF,

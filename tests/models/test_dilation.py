@@ -15,6 +15,7 @@ NETWORKS = {
     "stride on 1x1": ("resnet50", BOTTLENECKS | {"stride_on": "1x1"}),
     "shortcuts that average": ("resnet18d", SMALL | {"width": 8}),
     "parts of channels": ("res2net50d", SMALL | {"width": 8}),
+    "separable convolutions": ("xception41", {"width": 0.01, "middle_blocks": 1}),
     "inverted residuals": (
         "mobilenet_v2",
         {"stages": [(1, 4, 1, 1), (2, 6, 1, 2), (2, 8, 1, 2), (2, 12, 2, 2)]},
@@ -38,7 +39,9 @@ NETWORKS = {
     ("name", "options"),
     [
         pytest.param(
-            *network, id=kind, marks=[pytest.mark.slow] if kind.startswith("stride") else []
+            *network,
+            id=kind,
+            marks=[pytest.mark.slow] if kind.startswith(("stride", "separable")) else [],
         )
         for kind, network in NETWORKS.items()
     ],

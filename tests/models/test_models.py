@@ -41,7 +41,8 @@ def shapes(name, image_shape, num_classes, **options):
 _SIZES = {"stage_sizes", "depth", "width", "widths", "group_width", "growth_rate", "blocks",
           "stages", "stem_width", "stem_kernel", "patch_size", "image_size", "heads", "window",
           "hidden", "channels", "dropout_rate", "stochastic_depth_rate", "norm_epsilon",
-          "norm_momentum", "stem_channels", "last_channels", "scale"}  # fmt: skip
+          "norm_momentum", "stem_channels", "last_channels", "scale", "entry",
+          "middle_blocks"}  # fmt: skip
 
 
 def kind(name):
@@ -108,6 +109,11 @@ SMALL = {
     "googlenet_v1": {"width": 0.1},
     "googlenet": {"width": 0.1, "aux_hidden": 64},
     "inception_v3": {"width": 0.05, "aux_hidden": 8},
+    "inception_v4": {"width": 0.05, "stage_sizes": (1, 1, 1)},
+    "inception_resnet_v2": {"width": 0.05, "stage_sizes": (1, 1, 2)},
+    "legacy_xception": {"width": 0.01, "middle_blocks": 1},
+    "xception41": {"width": 0.01, "middle_blocks": 1},
+    "xception41p": {"width": 0.01, "middle_blocks": 1},
     "resnet18": {"width": 4, "stage_sizes": (1, 1), "stem": "cifar"},
     "resnet50": {"width": 4, "stage_sizes": (1, 1)},
     "resnet18_d2l": {"width": 4, "stage_sizes": (1, 1)},

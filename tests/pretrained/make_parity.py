@@ -40,7 +40,11 @@ NOT_RUN = {
 
 # Errors above this have a reason in the page; a pattern, and why.
 NOTED = 1e-5
-NOTES = {}
+NOTES = {
+    "timm/inception_v4": (
+        "rounding: of the same weights in float64, ours is 1e-5 off and timm's 7e-6"
+    ),
+}  # fmt: skip
 
 
 def why_noted(key):

@@ -37,13 +37,14 @@ GROUPS = {}
 for peer in NETWORKS:
     GROUPS.setdefault((peer.architecture, str(peer.options)), []).append(peer)
 # Height and width of the images, where 64 pixels are too few.
-SIZES = {"inception_v3": 107, "maxvit_t": 224}
+SIZES = {"inception_v3": 107, "inception_v4": 107, "inception_resnet_v2": 107, "maxvit_t": 224}
 # Networks that differ from smaller ones of their family in sizes only: the names and shapes of
 # their tensors are always compared, their logits by `pytest -m "peer and slow"`.
 LARGE = re.compile(
     "vgg(13|19).*|(wide_|se)?resnet(101|152).*|resnetv2_(101|152)|resnext(50d|101)_.*"
     "|resnet(14t|50t|34d|200d)|seresnet152d|seresnext101.*|ecaresnet(50|101d|200d|269d).*"
-    "|res2net(50_(14w_8s|26w_[68]s|48w_2s)|101.*)|densenet(161|169|201)|repvgg_(a[12]|b.*)|regnet_x_(1_6|3_2|8|16|32)gf"
+    "|xception(65|71).*|res2net(50_(14w_8s|26w_[68]s|48w_2s)|101.*)"
+    "|densenet(161|169|201)|repvgg_(a[12]|b.*)|regnet_x_(1_6|3_2|8|16|32)gf"
     "|regnet_y_(3_2|8|16|32|128)gf|convnext_(small|base|large|femto|pico|nano)"
     "|convnextv2_(?!atto).*|efficientnet_(b[2-7]|v2_[ml])|tf_efficientnet_lite[1-4]"
     "|tf_efficientnetv2_b[1-3]|efficientnetv2_rw_.*"

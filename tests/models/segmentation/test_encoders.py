@@ -54,6 +54,8 @@ ROWS = {
     "tf_efficientnet": {"stages": [(2, 3, 8, 1, 2)] * 4},
     "googlenet": {"width": 0.1},
     "inception": {"width": 0.1},
+    "legacy_xception": {"width": 0.05, "middle_blocks": 1},
+    "xception": {"width": 0.05, "middle_blocks": 1},
     "alexnet": {"channels": (8,) * 5},
     "regnet": {"widths": (8,) * 4, "group_width": 8},
     "repvgg": {"widths": (8,) * 5},

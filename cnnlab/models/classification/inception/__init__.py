@@ -1,1 +1,1 @@
-"""Classifiers made of branches side by side: GoogLeNet and its successor."""
+"""Classifiers made of branches side by side, GoogLeNet and its successors, and Xception."""

@@ -12,15 +12,13 @@ Their feature maps, of 4a and 4d, are among the backbone's, so strides repeat.
 """
 
 from collections.abc import Callable
-from functools import partial
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from cnnlab.models.classification.inception.inception_block import make_conv
 from cnnlab.models.classifier import Classifier
-from cnnlab.nn.choices import Activation, make_activation, make_norm
-from cnnlab.nn.conv_norm_act import ConvNormAct
 from cnnlab.nn.dropout import Dropout
 from cnnlab.nn.pool import adaptive_avg_pool, max_pool, max_pool_ceil
 
@@ -92,7 +90,7 @@ class GoogLeNet(nn.Module):
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool) -> tuple[jax.Array, ...]:
         """Maps [batch, height, width, c] to the maps of conv1, conv3, 3b, 4a, 4d, 4e and 5b."""
-        conv = _make_conv(self.norm, self.norm_place, self.activation, train, self.dtype)
+        conv = make_conv(self.norm, self.norm_place, self.activation, train, self.dtype)
 
         def pool(x: jax.Array, window: int = 3) -> jax.Array:
             if self.ceil_pool:
@@ -116,19 +114,6 @@ class GoogLeNet(nn.Module):
             elif name == "4e":
                 x = pool(x, window=2)
         return tuple(maps)
-
-
-def _make_conv(
-    norm: str, norm_place: str, activation: str | Activation, train: bool, dtype: jnp.dtype
-) -> Callable[..., nn.Module]:
-    # The epsilon is the one that torchvision took over from the TensorFlow original.
-    return partial(
-        ConvNormAct,
-        norm=make_norm(norm, train=train, dtype=dtype, epsilon=1e-3),
-        activation=make_activation(activation),
-        norm_place=norm_place,
-        dtype=dtype,
-    )
 
 
 class AuxiliaryHead(nn.Module):
@@ -179,7 +164,7 @@ class GoogLeNetHead(nn.Module):
     def __call__(self, features: tuple[jax.Array, ...], *, train: bool) -> jax.Array:
         """Maps the backbone's seven maps to logits [batch, num_classes]."""
         if self.aux and (train or self.is_initializing()):
-            conv = _make_conv(self.norm, "before", "relu", train, self.dtype)
+            conv = make_conv(self.norm, "before", "relu", train, self.dtype)
             for name, x in (("aux1", features[3]), ("aux2", features[4])):
                 logits = AuxiliaryHead(
                     self.num_classes, conv, self.aux_hidden, dtype=self.dtype, name=name

@@ -12,41 +12,42 @@ would not fit, the map is averaged to 5x5 positions instead of by windows; convo
 normal values of variance 2 / fan-out.
 """
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from cnnlab.models.classification.inception.inception_block import (
+    HIGH,
+    PAIR,
+    WIDE,
+    Branch,
+    InceptionBlock,
+    make_conv,
+    scale_branches,
+    scale_channels,
+)
 from cnnlab.models.classifier import Classifier
-from cnnlab.nn.choices import Activation, make_activation, make_norm
-from cnnlab.nn.conv_norm_act import ConvNormAct
 from cnnlab.nn.dropout import Dropout
 from cnnlab.nn.pool import adaptive_avg_pool, avg_pool, max_pool
 
-# A branch is a sequence of channels and kernels; "1x3 | 3x1" is a pair side by side (fig. 7).
-_PAIR = "1x3 | 3x1"
-_Kernel = int | tuple[int, int] | str
-_Branch = tuple[tuple[int, _Kernel], ...]
-_HIGH, _WIDE = (7, 1), (1, 7)
 
-
-def _fifth(pooled: int) -> tuple[int, tuple[_Branch, ...], int]:
+def _fifth(pooled: int) -> tuple[int, tuple[Branch, ...], int]:
     """Stride, branches and channels of the pooling branch, as of fig. 5 with one 5x5 kept."""
     return 1, (((64, 1),), ((48, 1), (64, 5)), ((64, 1), (96, 3), (96, 3))), pooled
 
 
-def _sixth(width: int) -> tuple[int, tuple[_Branch, ...], int]:
+def _sixth(width: int) -> tuple[int, tuple[Branch, ...], int]:
     """The same of fig. 6, with n = 7."""
-    three = ((width, 1), (width, _WIDE), (192, _HIGH))
-    five = ((width, 1), (width, _HIGH), (width, _WIDE), (width, _HIGH), (192, _WIDE))
+    three = ((width, 1), (width, WIDE), (192, HIGH))
+    five = ((width, 1), (width, HIGH), (width, WIDE), (width, HIGH), (192, WIDE))
     return 1, (((192, 1),), three, five), 192
 
 
 _SEVENTH = (
     1,
-    (((320, 1),), ((384, 1), (384, _PAIR)), ((448, 1), (384, 3), (384, _PAIR))),
+    (((320, 1),), ((384, 1), (384, PAIR)), ((448, 1), (384, 3), (384, PAIR))),
     192,
 )
 # Blocks under the names of the authors' code; those with stride 2 have no channels of pooling.
@@ -59,53 +60,10 @@ _BLOCKS = {
     "6c": _sixth(160),
     "6d": _sixth(160),
     "6e": _sixth(192),
-    "7a": (2, (((192, 1), (320, 3)), ((192, 1), (192, _WIDE), (192, _HIGH), (192, 3))), 0),
+    "7a": (2, (((192, 1), (320, 3)), ((192, 1), (192, WIDE), (192, HIGH), (192, 3))), 0),
     "7b": _SEVENTH,
     "7c": _SEVENTH,
 }
-
-
-class InceptionBlock(nn.Module):
-    """Branches of convolutions and one that pools, joined along the channels.
-
-    Attributes:
-      branches: channels and kernels of each branch, whose last convolution has the stride.
-      pooled: channels of the 1x1 convolution after an average over 3x3; 0 takes the maximum, and no
-        convolution.
-      stride: 2 halves the map, without padding (fig. 10).
-      conv: builds a convolution with its norm and activation.
-    """
-
-    branches: Sequence[_Branch]
-    pooled: int
-    stride: int
-    conv: Callable[..., nn.Module]
-
-    @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """Maps [batch, height, width, c] to [batch, about height / stride, ..., all channels]."""
-        outputs = []
-        for number, branch in enumerate(self.branches, start=1):
-            y = x
-            for step, (channels, kernel) in enumerate(branch, start=1):
-                name = f"branch{number}_conv{step}"
-                if kernel == _PAIR:
-                    pair = [
-                        self.conv(channels, size, name=f"{name}{letter}")(y)
-                        for letter, size in (("a", (1, 3)), ("b", (3, 1)))
-                    ]
-                    y = jnp.concatenate(pair, axis=-1)
-                elif self.stride > 1 and step == len(branch):
-                    y = self.conv(channels, kernel, self.stride, padding=0, name=name)(y)
-                else:
-                    y = self.conv(channels, kernel, name=name)(y)
-            outputs.append(y)
-        if self.pooled:
-            y = avg_pool(x, (3, 3), (1, 1), ((1, 1), (1, 1)))
-            outputs.append(self.conv(self.pooled, 1, name="pooled")(y))
-        else:
-            outputs.append(max_pool(x, (3, 3), (self.stride, self.stride)))
-        return jnp.concatenate(outputs, axis=-1)
 
 
 class InceptionV3(nn.Module):
@@ -135,10 +93,10 @@ class InceptionV3(nn.Module):
         They are those of stem2b, stem4a, 5d, 6e and 7c. Nothing is padded in the stem, so that maps
         are up to five positions smaller than the image divided by their stride.
         """
-        conv = _make_conv(self.norm, self.norm_place, self.activation, train, self.dtype)
+        conv = make_conv(self.norm, self.norm_place, self.activation, train, self.dtype)
 
         def scaled(channels: int) -> int:
-            return max(1, round(self.width * channels))
+            return scale_channels(channels, self.width)
 
         x = conv(scaled(32), 3, 2, padding=0, name="stem1a")(images)
         x = conv(scaled(32), 3, padding=0, name="stem2a")(x)
@@ -147,25 +105,12 @@ class InceptionV3(nn.Module):
         maps.append(conv(scaled(192), 3, padding=0, name="stem4a")(x))
         x = max_pool(maps[-1], (3, 3), (2, 2))
         for name, (stride, branches, pooled) in _BLOCKS.items():
-            narrow = tuple(tuple((scaled(c), kernel) for c, kernel in row) for row in branches)
+            narrow = scale_branches(branches, self.width)
             pooled = scaled(pooled) if pooled else 0
             x = InceptionBlock(narrow, pooled, stride, conv, name=f"mixed{name}")(x)
             if name in ("5d", "6e", "7c"):
                 maps.append(x)
         return tuple(maps)
-
-
-def _make_conv(
-    norm: str, norm_place: str, activation: str | Activation, train: bool, dtype: jnp.dtype
-) -> Callable[..., nn.Module]:
-    # The epsilon is that of the authors' code.
-    return partial(
-        ConvNormAct,
-        norm=make_norm(norm, train=train, dtype=dtype, epsilon=1e-3),
-        activation=make_activation(activation),
-        norm_place=norm_place,
-        dtype=dtype,
-    )
 
 
 class AuxiliaryHead(nn.Module):
@@ -215,7 +160,7 @@ class InceptionV3Head(nn.Module):
     def __call__(self, features: tuple[jax.Array, ...], *, train: bool) -> jax.Array:
         """Maps the backbone's five maps to logits [batch, num_classes]."""
         if self.aux and (train or self.is_initializing()):
-            conv = _make_conv(self.norm, "before", "relu", train, self.dtype)
+            conv = make_conv(self.norm, "before", "relu", train, self.dtype)
             head = AuxiliaryHead(
                 self.num_classes, conv, self.aux_hidden, dtype=self.dtype, name="aux"
             )

@@ -1,0 +1,1 @@
+"""Names of the Inception networks and of Xception."""

@@ -175,6 +175,16 @@ FAMILIES: dict[str, dict[str, tuple[str, ...]]] = {
             "res2net50d",
             "res2net101d",
         ),
+        "classification.residual.resnest": (
+            "resnest14d",
+            "resnest26d",
+            "resnest50d",
+            "resnest101e",
+            "resnest200e",
+            "resnest269e",
+            "resnest50d_1s4x24d",
+            "resnest50d_4s2x40d",
+        ),
         "classification.convnext": (
             "convnext_tiny",
             "convnext_small",

@@ -41,6 +41,7 @@ def _known(library: str) -> dict[str, ImageGeometry]:
 # where an empty tag stands for the name alone, which is its default weights.
 _TIMM: dict[ImageGeometry, str] = {
     ImageGeometry(224, 0.875, "bicubic"): """
+        resnest50d_1s4x24d::in1k resnest50d_4s2x40d::in1k
         convnext_base::fb_in1k:fb_in22k:fb_in22k_ft_in1k
         convnext_large::fb_in1k:fb_in22k:fb_in22k_ft_in1k
         convnext_small:fb_in1k:fb_in22k:fb_in22k_ft_in1k
@@ -142,6 +143,15 @@ _TIMM: dict[ImageGeometry, str] = {
     ImageGeometry(240, 0.9, "bicubic"): """
         efficientnet_b1::ra4_e3600_r240_in1k
     """,
+    ImageGeometry(256, 0.875, "bilinear"): """
+        resnest101e::in1k
+    """,
+    ImageGeometry(320, 0.909, "bicubic"): """
+        resnest200e::in1k
+    """,
+    ImageGeometry(416, 0.928, "bicubic"): """
+        resnest269e::in1k
+    """,
     ImageGeometry(256, 0.875, "bicubic"): """
         ecaresnet26t::ra2_in1k ecaresnet50t::ra2_in1k efficientnet_b2::ra_in1k
     """,
@@ -173,7 +183,7 @@ _TIMM: dict[ImageGeometry, str] = {
         mobilenetv3_large_100:miil_in21k:miil_in21k_ft_in1k res2net101_26w_4s::in1k
         res2net101d::in1k res2net50_14w_8s::in1k res2net50_26w_4s::in1k res2net50_26w_6s::in1k
         res2net50_26w_8s::in1k res2net50_48w_2s::in1k res2net50d::in1k res2next50::in1k
-        repvgg_a0::rvgg_in1k
+        repvgg_a0::rvgg_in1k resnest14d::gluon_in1k resnest26d::gluon_in1k resnest50d::in1k
         repvgg_a1::rvgg_in1k repvgg_a2::rvgg_in1k repvgg_b0::rvgg_in1k repvgg_b1::rvgg_in1k
         repvgg_b1g4::rvgg_in1k repvgg_b2::rvgg_in1k repvgg_b2g4::rvgg_in1k repvgg_b3::rvgg_in1k
         repvgg_b3g4::rvgg_in1k resnet101:tv_in1k resnet152:tv_in1k

@@ -87,3 +87,19 @@ def test_dilate_first_is_another_function_with_the_same_parameters():
     for x, y in zip(before, after, strict=True):
         np.testing.assert_allclose(x, y, rtol=1e-5, atol=1e-6)
     assert float(jnp.abs(last - other).max()) > 1e-3
+
+
+@pytest.mark.parametrize("pool_first", [False, True])
+def test_dilated_split_attention_has_finer_maps_and_the_same_parameters(pool_first):
+    """Its attention averages all positions, so its maps are not those of the undilated network."""
+    images = jax.ShapeDtypeStruct((1, 45, 38, 3), jnp.float32)
+    shapes = {}
+    for stride in (0, 8):
+        model = create_model(
+            "resnest14d", num_classes=2, output_stride=stride, pool_first=pool_first, **SMALL
+        )
+        maps, shapes[stride] = jax.eval_shape(
+            lambda x, m=model: m.init_with_output(jax.random.key(0), x, method="features"), images
+        )
+    assert shapes[0] == shapes[8]
+    assert [x.shape[1:3] for x in maps] == [(23, 19), (12, 10), (6, 5), (6, 5)]

@@ -149,6 +149,9 @@ SMALL = {
     "res2net50_26w_4s": {"width": 8, "stage_sizes": (2, 1)},
     "res2next50": {"width": 16, "stage_sizes": (1, 1)},
     "res2net50d": {"width": 8, "stage_sizes": (1, 1)},
+    "resnest14d": {"width": 8, "stem_width": 8, "stage_sizes": (1, 1)},
+    "resnest50d_1s4x24d": {"width": 16, "stem_width": 8, "stage_sizes": (1, 1)},
+    "resnest50d_4s2x40d": {"width": 32, "stem_width": 8, "stage_sizes": (1, 1)},
     "convnext_tiny": {"stage_sizes": (1, 1), "width": 8, "patch_size": 2},
     "convnextv2_atto": {"stage_sizes": (1, 1), "width": 8, "patch_size": 2},
     "squeezenet1_1": {"stem_width": 6, "stages": (((4, 4),), ((4, 6),))},
@@ -260,11 +263,13 @@ def init(model, images):
 # The others are compiled by the slow tests, and traced, with their gradients, by the next one.
 QUICK = {"mlp", "lenet_relu", "resnet18", "mobilenet_v2"}
 # Traced only: stems, shortcuts and attention of resnet18d, seresnext26t and ecaresnet26t, blocks of
-# repvgg_a0, the padding or the ends of tf_efficientnet_lite0, in other pairs.
+# repvgg_a0, res2net50_26w_4s and resnest50d_4s2x40d, the padding or the ends of
+# tf_efficientnet_lite0, in other pairs.
 PAIRED = {
     "resnet50d", "resnet10t", "resnet26t", "resnext50d_32x4d", "seresnet152d",
     "seresnext26d_32x4d", "seresnext101_64x4d", "ecaresnet50d", "ecaresnetlight", "repvgg_b1g4",
-    "tf_efficientnetv2_b0", "mobilenetv2_110d", "res2next50", "res2net50d",
+    "tf_efficientnetv2_b0", "mobilenetv2_110d",
+    "res2next50", "res2net50d", "resnest50d_1s4x24d",
 }  # fmt: skip
 
 
@@ -425,6 +430,7 @@ def test_backbone_alone_is_a_module():
         ("lenet", {"activation": "rleu"}, "Unknown activation 'rleu'. Did you mean 'relu'"),
         ("resnext50_32x4d", {"width": 8}, "set width=16 or more"),
         ("res2net50_26w_4s", {"scale": 1}, "scale=1 must be at least 2"),
+        ("resnest14d", {"radix": 3}, "radix=3 must be at least 1, and divide the 64 channels"),
         ("lenet", {"pool": "mean"}, "Unknown pooling 'mean'"),
     ],
 )

@@ -1,4 +1,4 @@
-"""ResNet in torchvision and timm (also wide, in groups, SE, ECA, D, Res2Net), v2 in timm."""
+"""ResNet, its kin of SE, ECA, D, Res2Net and ResNeSt, in torchvision and timm; v2 in timm."""
 
 from cnnlab.pretrained.key_maps.rules import TensorSpec, by_rules
 
@@ -19,6 +19,11 @@ _BLOCKS = (
     (f"{_BLOCK}/norm{{n}}", f"{_LAYER}.bn{{n}}"),
     (f"{_BLOCK}/conv2_{{part}}", f"{_LAYER}.convs.{{part0}}"),
     (f"{_BLOCK}/norm2_{{part}}", f"{_LAYER}.bns.{{part0}}"),
+    (f"{_BLOCK}/split_attention/conv", f"{_LAYER}.conv2.conv"),
+    (f"{_BLOCK}/split_attention/norm", f"{_LAYER}.conv2.bn0"),
+    (f"{_BLOCK}/split_attention/reduce", f"{_LAYER}.conv2.fc1"),
+    (f"{_BLOCK}/split_attention/reduce_norm", f"{_LAYER}.conv2.bn1"),
+    (f"{_BLOCK}/split_attention/expand", f"{_LAYER}.conv2.fc2"),
     (f"{_BLOCK}/squeeze_excite/reduce", f"{_LAYER}.se.fc1"),
     (f"{_BLOCK}/squeeze_excite/expand", f"{_LAYER}.se.fc2"),
     (f"{_BLOCK}/channel_attention/conv", f"{_LAYER}.se.conv"),

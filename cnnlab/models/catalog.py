@@ -235,6 +235,16 @@ FAMILIES: dict[str, dict[str, tuple[str, ...]]] = {
             "mobilenetv3_small_075",
             "mobilenetv3_large_075",
         ),
+        "classification.mobile.mobilenet_v4": (
+            "mobilenetv4_conv_small_035",
+            "mobilenetv4_conv_small_050",
+            "mobilenetv4_conv_small",
+            "mobilenetv4_conv_medium",
+            "mobilenetv4_conv_large",
+            "mobilenetv4_conv_aa_medium",
+            "mobilenetv4_conv_aa_large",
+            "mobilenetv4_conv_blur_medium",
+        ),
         "classification.efficientnet": (
             "efficientnet_b0",
             "efficientnet_b1",

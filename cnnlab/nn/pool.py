@@ -120,6 +120,27 @@ def avg_pool_padded(inputs: jax.Array, window: int, stride: int, *, dilation: in
     return total / window**2
 
 
+def blur_pool(inputs: jax.Array) -> jax.Array:
+    """Smooths with the weights 1/4, 1/2, 1/4 on both axes and keeps every second pixel.
+
+    Zhang 2019, arXiv:1904.11486, sec. 3.2. Zeros are padded, one pixel on each side.
+
+    Args:
+      inputs: [batch, height, width, channels].
+
+    Returns:
+      [batch, ceil(height / 2), ceil(width / 2), channels].
+    """
+    x = jnp.pad(inputs, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    for axis in (1, 2):
+        stop = x.shape[axis] - 2
+        left, middle, right = (
+            lax.slice_in_dim(x, start, stop + start, 2, axis) for start in range(3)
+        )
+        x = (left + 2 * middle + right) / 4
+    return x
+
+
 def adaptive_avg_pool(inputs: jax.Array, size: int) -> jax.Array:
     """Averages a map of any size to a given height and width.
 

@@ -73,6 +73,8 @@ _TIMM: dict[ImageGeometry, str] = {
         mobilenetv2_050::lamb_in1k mobilenetv2_140::ra_in1k mobilenetv3_small_050::lamb_in1k
         mobilenetv3_small_075::lamb_in1k mobilenetv2_110d::ra_in1k mobilenetv2_120d::ra_in1k
         mobilenetv1_100::ra4_e3600_r224_in1k mobilenetv1_100h::ra4_e3600_r224_in1k
+        mobilenetv4_conv_small::e1200_r224_in1k:e2400_r224_in1k
+        mobilenetv4_conv_small_050::e3000_r224_in1k
     """,
     ImageGeometry(256, 1.0, "bicubic"): """
         convnext_base:clip_laion2b:clip_laion2b_augreg:clip_laion2b_augreg_ft_in1k
@@ -98,6 +100,7 @@ _TIMM: dict[ImageGeometry, str] = {
         convnext_base:clip_laiona_augreg_ft_in1k_384 regnety_1280::seer_ft_in1k:swag_ft_in1k
         regnety_160:swag_ft_in1k regnety_320:seer_ft_in1k:swag_ft_in1k
         convnext_nano:r384_ad_in12k:r384_in12k:r384_in12k_ft_in1k
+        mobilenetv4_conv_medium:e180_ad_r384_in12k:e180_r384_in12k:e250_r384_in12k
     """,
     ImageGeometry(224, 1.0, "bicubic"): """
         convnext_base:dinov3_lvd1689m convnext_large:dinov3_lvd1689m
@@ -118,6 +121,7 @@ _TIMM: dict[ImageGeometry, str] = {
         resnext101_64x4d::c1_in1k resnext50_32x4d::a1_in1k:a1h_in1k:a2_in1k
         seresnet50::a1_in1k:a2_in1k seresnext101_32x8d::ah_in1k seresnext101d_32x8d::ah_in1k
         convnext_nano::d1h_in1k:in12k:in12k_ft_in1k
+        mobilenetv4_conv_blur_medium::e500_r224_in1k mobilenetv4_conv_medium:e500_r224_in1k
     """,
     ImageGeometry(224, 0.9, "bicubic"): """
         deit_base_patch16_224::fb_in1k deit_small_patch16_224::fb_in1k
@@ -268,7 +272,16 @@ _TIMM: dict[ImageGeometry, str] = {
         vit_small_patch14_reg4_dinov2::lvd142m vit_base_patch14_reg4_dinov2::lvd142m
         vit_large_patch14_reg4_dinov2::lvd142m
     """,
+    ImageGeometry(384, 0.95, "bicubic"): """
+        mobilenetv4_conv_aa_large:e230_r384_in12k:e230_r384_in12k_ft_in1k:e600_r384_in1k
+        mobilenetv4_conv_large::e600_r384_in1k mobilenetv4_conv_medium:e250_r384_in12k_ft_in1k
+    """,
+    ImageGeometry(448, 0.95, "bicubic"): """
+        mobilenetv4_conv_aa_large::e230_r448_in12k_ft_in1k
+    """,
     ImageGeometry(256, 0.95, "bicubic"): """
+        mobilenetv4_conv_large:e500_r256_in1k mobilenetv4_conv_medium::e500_r256_in1k
+        mobilenetv4_conv_small:e3600_r256_in1k
         resnet101d::ra2_in1k resnet152d::ra2_in1k resnet200d::ra2_in1k seresnet152d::ra2_in1k
     """,
     ImageGeometry(176, 0.875, "bicubic"): """

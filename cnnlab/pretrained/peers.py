@@ -368,6 +368,16 @@ PEERS: tuple[ReferenceModel, ...] = (
         ("mobilenetv3_small_075", "mobilenetv3_small_075", "lamb_in1k"),
         ("mobilenetv3_large_075", "mobilenetv3_large_075", ""),
     ]),
+    *_timm(mobile.timm_v4, [
+        ("mobilenetv4_conv_small_035", "mobilenetv4_conv_small_035", ""),
+        ("mobilenetv4_conv_small_050", "mobilenetv4_conv_small_050", "e3000_r224_in1k"),
+        ("mobilenetv4_conv_small", "mobilenetv4_conv_small", "e2400_r224_in1k"),
+        ("mobilenetv4_conv_medium", "mobilenetv4_conv_medium", "e500_r256_in1k"),
+        ("mobilenetv4_conv_large", "mobilenetv4_conv_large", "e600_r384_in1k"),
+        ("mobilenetv4_conv_aa_medium", "mobilenetv4_conv_aa_medium", ""),
+        ("mobilenetv4_conv_aa_large", "mobilenetv4_conv_aa_large", "e230_r448_in12k_ft_in1k"),
+        ("mobilenetv4_conv_blur_medium", "mobilenetv4_conv_blur_medium", "e500_r224_in1k"),
+    ]),
     *_torchvision(mobile.torchvision_efficientnet, {
         "efficientnet_b0": ("efficientnet_b0_rwightman-7f5810bc",),
         "efficientnet_b1": ("efficientnet_b1_rwightman-bac287d4", "efficientnet_b1-c27df63c"),

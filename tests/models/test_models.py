@@ -190,6 +190,27 @@ SMALL = {
         "hidden": 16,
         "width": 0.2,
     },
+    "mobilenetv4_conv_small": {
+        "stages": (
+            (("conv", 0, 3, 1, 8, 2), ("fused", 0, 3, 2, 8, 1)),
+            (("uib", 3, 5, 2, 8, 2), ("uib", 3, 0, 2, 8, 1), ("uib", 0, 0, 2, 8, 1)),
+        ),
+        "stem_channels": 8,
+        "width": 0.1,
+        "hidden": 16,
+    },
+    "mobilenetv4_conv_aa_medium": {
+        "stages": ((("fused", 0, 3, 2, 8, 2), ("uib", 3, 0, 2, 8, 2)),),
+        "stem_channels": 8,
+        "width": 0.1,
+        "hidden": 16,
+    },
+    "mobilenetv4_conv_blur_medium": {
+        "stages": ((("fused", 0, 3, 2, 8, 2), ("uib", 3, 0, 2, 8, 2)),),
+        "stem_channels": 8,
+        "width": 0.1,
+        "hidden": 16,
+    },
     "efficientnet_b0": {"stages": ((1, 3, 8, 1, 1), (2, 5, 8, 2, 2)), "width": 0.1},
     "tf_efficientnet_lite0": {"stages": ((1, 3, 8, 1, 1), (2, 5, 8, 2, 2)), "width": 0.1},
     "mnasnet0_5": {"stages": ((1, 3, 8, 1, 1), (2, 5, 8, 2, 2)), "width": 0.1},
@@ -264,11 +285,11 @@ def init(model, images):
 QUICK = {"mlp", "lenet_relu", "resnet18", "mobilenet_v2"}
 # Traced only: stems, shortcuts and attention of resnet18d, seresnext26t and ecaresnet26t, blocks of
 # repvgg_a0, res2net50_26w_4s and resnest50d_4s2x40d, the padding or the ends of
-# tf_efficientnet_lite0, in other pairs.
+# tf_efficientnet_lite0, blocks of mobilenetv4_conv_small, in other pairs.
 PAIRED = {
     "resnet50d", "resnet10t", "resnet26t", "resnext50d_32x4d", "seresnet152d",
     "seresnext26d_32x4d", "seresnext101_64x4d", "ecaresnet50d", "ecaresnetlight", "repvgg_b1g4",
-    "tf_efficientnetv2_b0", "mobilenetv2_110d",
+    "tf_efficientnetv2_b0", "mobilenetv2_110d", "mobilenetv4_conv_aa_medium",
     "res2next50", "res2net50d", "resnest50d_1s4x24d",
 }  # fmt: skip
 
@@ -432,10 +453,25 @@ def test_backbone_alone_is_a_module():
         ("res2net50_26w_4s", {"scale": 1}, "scale=1 must be at least 2"),
         ("resnest14d", {"radix": 3}, "radix=3 must be at least 1, and divide the 64 channels"),
         ("lenet", {"pool": "mean"}, "Unknown pooling 'mean'"),
+        (
+            "mobilenetv4_conv_small",
+            {"stages": ((("uip", 3, 3, 2, 8, 2),),)},
+            "must have a kind (conv, fused or uib)",
+        ),
+        (
+            "mobilenetv4_conv_small",
+            {"stages": ((("uib", 0, 0, 2, 8, 2),),)},
+            "a stride and no kernel that could stride",
+        ),
+        (
+            "mobilenetv4_conv_small",
+            {"downsampling": "max"},
+            "Unknown downsampling 'max': choose stride, avg or blur",
+        ),
     ],
 )
 def test_bad_names(name, options, sentence):
-    with pytest.raises(UserError, match=sentence.replace("(", "\\(")):
+    with pytest.raises(UserError, match=sentence.replace("(", "\\(").replace(")", "\\)")):
         shapes(name, (64, 64, 3), 10, **options)
 
 

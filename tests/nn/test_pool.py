@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cnnlab.nn.pool import avg_pool_ceil, avg_pool_padded, max_pool
+from cnnlab.nn.pool import avg_pool_ceil, avg_pool_padded, blur_pool, max_pool
 
 CASES = [
     ((2, 8, 8, 3), (2, 2), (2, 2), "VALID"),
@@ -57,3 +57,11 @@ def test_zeros_around_the_map_count_in_padded_means():
     # Dilated, the window at (0, 0) has the corners, and that at (1, 1) only itself.
     means = avg_pool_padded(x, 3, 1, dilation=2)[0, ..., 0]
     np.testing.assert_allclose(means[:2, :2] * 9.0, [[16.0, 8.0], [8.0, 4.0]], rtol=1e-6)
+
+
+def test_blurred_pixels_are_weighted_means():
+    blurred = blur_pool(jnp.ones((1, 4, 5, 2)))[0, ..., 0]
+    # A border of zeros has a quarter of the weight on each side that it touches.
+    np.testing.assert_allclose(blurred, np.outer([0.75, 1.0], [0.75, 1.0, 0.75]))
+    impulse = jnp.zeros((1, 3, 3, 1)).at[0, 1, 1].set(16.0)
+    np.testing.assert_allclose(blur_pool(impulse)[0, ..., 0], [[1.0, 1.0], [1.0, 1.0]])

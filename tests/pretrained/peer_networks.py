@@ -1,6 +1,7 @@
 """Networks of other libraries with random weights: what logits are compared with."""
 
 import functools
+import re
 
 import numpy as np
 import pytest
@@ -40,8 +41,9 @@ def build(library, name, num_classes=1000, **arguments):
     options = {"init_weights": False} if inception else {}
     options |= arguments
     # On no device nothing is drawn, only to be drawn anew.
-    # Transformers with windows have constants among their buffers.
-    with torch.device("cpu" if name.startswith(("swin", "maxvit")) else "meta"):
+    # Transformers with windows and filters that blur have constants among their buffers.
+    constants = ("swin", "maxvit", "mobilenetv4_conv_blur")
+    with torch.device("cpu" if name.startswith(constants) else "meta"):
         if library == "torchvision":
             return torchvision.models.get_model(
                 name, weights=None, num_classes=num_classes, **options
@@ -95,14 +97,18 @@ def randomise(network, seed, size=64):
     def uniform(tensor, low, high):
         tensor.uniform_(low, high, generator=generator)
 
-    constants = {k: b.clone() for k, b in network.named_buffers() if ".relative_" in k}
+    constants = {
+        k: b.clone() for k, b in network.named_buffers() if re.search(r"\.(relative_|filt$)", k)
+    }
     network.to_empty(device="cpu")
+    for key, value in constants.items():
+        network.get_buffer(key).copy_(value)
     norms = [m for m in network.modules() if isinstance(m, torch.nn.BatchNorm2d)]
     with torch.no_grad():
         for key, tensor in network.state_dict().items():
             if key in constants:
-                tensor.copy_(constants[key])
-            elif tensor.dtype == torch.int64:
+                continue
+            if tensor.dtype == torch.int64:
                 tensor.zero_()
             elif tensor.ndim in (2, 4):
                 tensor.normal_(generator=generator).mul_((2 / tensor[0].numel()) ** 0.5)

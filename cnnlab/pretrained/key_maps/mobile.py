@@ -164,6 +164,36 @@ def _timm_blocks(
     return places
 
 
+_UIB, _TIMM_UIB = "backbone/stage{s}_uib{b}", "blocks.{s0}.{b0}"
+
+# MobileNetV4 in timm; the last 1x1 convolution is a fifth stage there.
+timm_v4 = by_rules(
+    ("backbone/stem/conv", "conv_stem"),
+    ("backbone/stem/norm", "bn1"),
+    *(
+        (f"{_UIB}/{ours}/{kind}", f"{_TIMM_UIB}.{theirs}.{their_kind}")
+        for ours, theirs in (
+            ("start_depthwise", "dw_start"),
+            ("expand", "pw_exp"),
+            ("depthwise", "dw_mid"),
+            ("project", "pw_proj"),
+        )
+        for kind, their_kind in (("conv", "conv"), ("norm", "bn"))
+    ),
+    ("backbone/stage{s}_fused{b}/expand/conv", f"{_TIMM_UIB}.conv_exp"),
+    ("backbone/stage{s}_fused{b}/expand/norm", f"{_TIMM_UIB}.bn1"),
+    ("backbone/stage{s}_fused{b}/project/conv", f"{_TIMM_UIB}.conv_pwl"),
+    ("backbone/stage{s}_fused{b}/project/norm", f"{_TIMM_UIB}.bn2"),
+    ("backbone/stage{s}_conv{b}/conv", f"{_TIMM_UIB}.conv"),
+    ("backbone/stage{s}_conv{b}/norm", f"{_TIMM_UIB}.bn1"),
+    ("backbone/last_conv/conv", "blocks.4.0.conv"),
+    ("backbone/last_conv/norm", "blocks.4.0.bn1"),
+    ("head/dense1", TensorSpec("conv_head", conv=True)),
+    ("head/norm", "norm_head"),
+    ("head/logits", "classifier"),
+)
+
+
 def efficientnet_pytorch(layers: Sequence[str]) -> dict[str, TensorSpec]:
     """Key map of the package EfficientNet-PyTorch and the Lite files; also of smp's encoders."""
     ends = by_rules(

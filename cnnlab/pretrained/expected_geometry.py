@@ -184,6 +184,9 @@ _TIMM: dict[ImageGeometry, str] = {
         xception65::ra3_in1k xception41p::ra3_in1k xception65p::ra3_in1k
     """,
     ImageGeometry(224, 0.875, "bilinear"): """
+        dla34::in1k dla46_c::in1k dla46x_c::in1k dla60::in1k dla60x::in1k dla60x_c::in1k
+        dla60_res2net::in1k dla60_res2next::in1k dla102::in1k dla102x::in1k dla102x2::in1k
+        dla169::in1k
         mobilenetv3_large_100:miil_in21k:miil_in21k_ft_in1k res2net101_26w_4s::in1k
         res2net101d::in1k res2net50_14w_8s::in1k res2net50_26w_4s::in1k res2net50_26w_6s::in1k
         res2net50_26w_8s::in1k res2net50_48w_2s::in1k res2net50d::in1k res2next50::in1k

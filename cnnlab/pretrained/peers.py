@@ -20,6 +20,7 @@ from cnnlab.pretrained.key_maps import (
     vgg,
 )
 from cnnlab.pretrained.key_maps.inception import googlenet, inception_v3, inception_v4, xception
+from cnnlab.pretrained.key_maps.residual import dla
 from cnnlab.pretrained.key_maps.rules import KeyMap
 from cnnlab.pretrained.options import encoder_name
 from cnnlab.pretrained.peer import Argument, ReferenceModel
@@ -234,6 +235,20 @@ PEERS: tuple[ReferenceModel, ...] = (
         ("regnety_160", "regnet_y_16gf", "sw_in12k_ft_in1k"),
         ("regnety_320", "regnet_y_32gf", "tv2_in1k"),
         ("regnety_1280", "regnet_y_128gf", "swag_ft_in1k"),
+    ]),
+    *_timm(dla.timm, [
+        ("dla34", "dla34", "in1k"),
+        ("dla46_c", "dla46_c", "in1k"),
+        ("dla46x_c", "dla46x_c", "in1k"),
+        ("dla60x_c", "dla60x_c", "in1k"),
+        ("dla60", "dla60", "in1k"),
+        ("dla60x", "dla60x", "in1k"),
+        ("dla102", "dla102", "in1k"),
+        ("dla102x", "dla102x", "in1k"),
+        ("dla102x2", "dla102x2", "in1k"),
+        ("dla169", "dla169", "in1k"),
+        ("dla60_res2net", "dla60_res2net", "in1k"),
+        ("dla60_res2next", "dla60_res2next", "in1k"),
     ]),
     *_timm(repvgg.timm, [
         ("repvgg_a0", "repvgg_a0", "rvgg_in1k"),

@@ -41,7 +41,7 @@ def shapes(name, image_shape, num_classes, **options):
 _SIZES = {"stage_sizes", "depth", "width", "widths", "group_width", "growth_rate", "blocks",
           "stages", "stem_width", "stem_kernel", "patch_size", "image_size", "heads", "window",
           "hidden", "channels", "dropout_rate", "stochastic_depth_rate", "norm_epsilon",
-          "norm_momentum", "stem_channels", "last_channels", "scale", "entry",
+          "norm_momentum", "stem_channels", "last_channels", "scale", "depths", "entry",
           "middle_blocks"}  # fmt: skip
 
 
@@ -152,6 +152,14 @@ SMALL = {
     "resnest14d": {"width": 8, "stem_width": 8, "stage_sizes": (1, 1)},
     "resnest50d_1s4x24d": {"width": 16, "stem_width": 8, "stage_sizes": (1, 1)},
     "resnest50d_4s2x40d": {"width": 32, "stem_width": 8, "stage_sizes": (1, 1)},
+    "dla34": {"depths": (1, 2), "widths": (4, 4, 8, 8)},
+    "dla46_c": {"depths": (2,), "widths": (4, 4, 8)},
+    "dla46x_c": {"depths": (1, 1), "widths": (4, 4, 32, 32)},
+    "dla102": {"depths": (1, 2), "widths": (4, 4, 8, 8)},
+    "dla102x": {"depths": (1, 1), "widths": (4, 4, 32, 32)},
+    "dla102x2": {"depths": (1, 1), "widths": (4, 4, 32, 32)},
+    "dla60_res2net": {"depths": (1, 1), "widths": (4, 4, 8, 8)},
+    "dla60_res2next": {"depths": (1, 1), "widths": (4, 4, 32, 32)},
     "convnext_tiny": {"stage_sizes": (1, 1), "width": 8, "patch_size": 2},
     "convnextv2_atto": {"stage_sizes": (1, 1), "width": 8, "patch_size": 2},
     "squeezenet1_1": {"stem_width": 6, "stages": (((4, 4),), ((4, 6),))},
@@ -291,6 +299,7 @@ PAIRED = {
     "seresnext26d_32x4d", "seresnext101_64x4d", "ecaresnet50d", "ecaresnetlight", "repvgg_b1g4",
     "tf_efficientnetv2_b0", "mobilenetv2_110d", "mobilenetv4_conv_aa_medium",
     "res2next50", "res2net50d", "resnest50d_1s4x24d",
+    "dla46_c", "dla46x_c", "dla102x", "dla102x2", "dla60_res2next",
 }  # fmt: skip
 
 
@@ -451,6 +460,9 @@ def test_backbone_alone_is_a_module():
         ("lenet", {"activation": "rleu"}, "Unknown activation 'rleu'. Did you mean 'relu'"),
         ("resnext50_32x4d", {"width": 8}, "set width=16 or more"),
         ("res2net50_26w_4s", {"scale": 1}, "scale=1 must be at least 2"),
+        ("dla34", {"widths": (8, 8, 8)}, "one for each of the 4 stages of depths"),
+        ("dla34", {"groups": 2}, "options of bottleneck blocks"),
+        ("dla60", {"stem": "cifra"}, "choose imagenet"),
         ("resnest14d", {"radix": 3}, "radix=3 must be at least 1, and divide the 64 channels"),
         ("lenet", {"pool": "mean"}, "Unknown pooling 'mean'"),
         (

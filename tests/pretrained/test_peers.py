@@ -45,7 +45,7 @@ LARGE = re.compile(
     "|resnet(14t|50t|34d|200d)|seresnet152d|seresnext101.*|ecaresnet(50|101d|200d|269d).*"
     "|xception(65|71).*|res2net(50_(14w_8s|26w_[68]s|48w_2s)|101.*)"
     "|res2net(50d|50_(14w_8s|26w_[68]s|48w_2s)|101.*)|resnest(26d|50d(_1s.*)?|101e|2.*)"
-    "|densenet(161|169|201)|repvgg_(a[12]|b.*)|regnet_x_(1_6|3_2|8|16|32)gf"
+    "|dla(46x?_c|60x?|60_res2next|102.*|169)|densenet(161|169|201)|repvgg_(a[12]|b.*)|regnet_x_(1_6|3_2|8|16|32)gf"
     "|regnet_y_(3_2|8|16|32|128)gf|convnext_(small|base|large|femto|pico|nano)"
     "|convnextv2_(?!atto).*|efficientnet_(b[2-7]|v2_[ml])|tf_efficientnet_lite[1-4]"
     "|tf_efficientnetv2_b[1-3]|efficientnetv2_rw_.*"

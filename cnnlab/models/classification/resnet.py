@@ -150,12 +150,17 @@ class BasicBlock(ResidualBlock):
     """Two 3x3 convolutions and a shortcut (arXiv:1512.03385, fig. 5 left)."""
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """Maps [batch, height, width, c] to [batch, height / stride, width / stride, features]."""
+    def __call__(self, x: jax.Array, identity: jax.Array | None = None) -> jax.Array:
+        """Maps [batch, height, width, c] to [batch, height / stride, width / stride, features].
+
+        Args:
+          x: the map.
+          identity: map to add to the branch, in place of `x`.
+        """
         y = self.conv(self.features, 3, "conv1", self.stride, dilation=self.first_dilation)(x)
         y = self.activation(self.norm(name="norm1")(y))
         y = self.conv(self.features, 3, "conv2", dilation=self.dilation)(y)
-        return self.add_shortcut(x, self.last_norm("norm2")(y))
+        return self.add_shortcut(x if identity is None else identity, self.last_norm("norm2")(y))
 
 
 class BottleneckBlock(ResidualBlock):
@@ -164,8 +169,13 @@ class BottleneckBlock(ResidualBlock):
     expansion = 4
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """Maps [batch, height, width, c] to [batch, height/stride, width/stride, 4 * features]."""
+    def __call__(self, x: jax.Array, identity: jax.Array | None = None) -> jax.Array:
+        """Maps [batch, height, width, c] to [batch, height/stride, width/stride, 4 * features].
+
+        Args:
+          x: the map.
+          identity: map to add to the branch, in place of `x`.
+        """
         inner = self.features * self.group_width // 64 * self.groups
         first, second, dilation = 1, self.stride, self.first_dilation
         if self.stride_on == "1x1":
@@ -175,7 +185,7 @@ class BottleneckBlock(ResidualBlock):
         y = self.conv(inner, 3, "conv2", second, self.groups, dilation)(y)
         y = self.activation(self.norm(name="norm2")(y))
         y = self.conv(self.expansion * self.features, 1, "conv3")(y)
-        return self.add_shortcut(x, self.last_norm("norm3")(y))
+        return self.add_shortcut(x if identity is None else identity, self.last_norm("norm3")(y))
 
 
 class ResNet(nn.Module):

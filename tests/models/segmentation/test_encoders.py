@@ -60,6 +60,7 @@ ROWS = {
     "alexnet": {"channels": (8,) * 5},
     "regnet": {"widths": (8,) * 4, "group_width": 8},
     "resnest": {"width": 32},
+    "dla": {"widths": (8, 8, 32, 32, 32, 32)},
     "repvgg": {"widths": (8,) * 5},
     "mnasnet": {"stages": [(2, 3, 8, 1, 2)] * 4},
     "squeezenet": {"stages": [[(4, 4)]] * 3},

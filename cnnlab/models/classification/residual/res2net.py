@@ -40,8 +40,13 @@ class Res2NetBlock(ResidualBlock):
     expansion = 4
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """Maps [batch, height, width, c] to [batch, height/stride, width/stride, 4 * features]."""
+    def __call__(self, x: jax.Array, identity: jax.Array | None = None) -> jax.Array:
+        """Maps [batch, height, width, c] to [batch, height/stride, width/stride, 4 * features].
+
+        Args:
+          x: the map.
+          identity: map to add to the branch, in place of `x`.
+        """
         part = self.features * self.group_width // 64 * self.groups
         outputs = self.expansion * self.features
         y = self.conv(part * self.scale, 1, "conv1")(x)
@@ -59,7 +64,7 @@ class Res2NetBlock(ResidualBlock):
             dilation=self.first_dilation,
         )
         y = self.conv(outputs, 1, "conv3")(y)
-        return self.add_shortcut(x, self.last_norm("norm3")(y))
+        return self.add_shortcut(x if identity is None else identity, self.last_norm("norm3")(y))
 
 
 _50, _101 = (3, 4, 6, 3), (3, 4, 23, 3)

@@ -1,0 +1,1 @@
+"""Networks of residual blocks that are joined otherwise than in ResNet."""

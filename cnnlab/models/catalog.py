@@ -259,6 +259,14 @@ FAMILIES: dict[str, dict[str, tuple[str, ...]]] = {
             "mobilenetv4_conv_aa_large",
             "mobilenetv4_conv_blur_medium",
         ),
+        "classification.mobile.ghostnet": (
+            "ghostnet_050",
+            "ghostnet_100",
+            "ghostnet_130",
+            "ghostnetv2_100",
+            "ghostnetv2_130",
+            "ghostnetv2_160",
+        ),
         "classification.efficientnet": (
             "efficientnet_b0",
             "efficientnet_b1",

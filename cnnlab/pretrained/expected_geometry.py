@@ -74,7 +74,8 @@ _TIMM: dict[ImageGeometry, str] = {
         mobilenetv3_small_075::lamb_in1k mobilenetv2_110d::ra_in1k mobilenetv2_120d::ra_in1k
         mobilenetv1_100::ra4_e3600_r224_in1k mobilenetv1_100h::ra4_e3600_r224_in1k
         mobilenetv4_conv_small::e1200_r224_in1k:e2400_r224_in1k
-        mobilenetv4_conv_small_050::e3000_r224_in1k
+        mobilenetv4_conv_small_050::e3000_r224_in1k ghostnet_100::in1k ghostnetv2_100::in1k
+        ghostnetv2_130::in1k ghostnetv2_160::in1k
     """,
     ImageGeometry(256, 1.0, "bicubic"): """
         convnext_base:clip_laion2b:clip_laion2b_augreg:clip_laion2b_augreg_ft_in1k

@@ -393,6 +393,14 @@ PEERS: tuple[ReferenceModel, ...] = (
         ("mobilenetv4_conv_aa_large", "mobilenetv4_conv_aa_large", "e230_r448_in12k_ft_in1k"),
         ("mobilenetv4_conv_blur_medium", "mobilenetv4_conv_blur_medium", "e500_r224_in1k"),
     ]),
+    *_timm(mobile.timm_ghostnet, [
+        ("ghostnet_050", "ghostnet_050", ""),
+        ("ghostnet_100", "ghostnet_100", "in1k"),
+        ("ghostnet_130", "ghostnet_130", ""),
+        ("ghostnetv2_100", "ghostnetv2_100", "in1k"),
+        ("ghostnetv2_130", "ghostnetv2_130", "in1k"),
+        ("ghostnetv2_160", "ghostnetv2_160", "in1k"),
+    ]),
     *_torchvision(mobile.torchvision_efficientnet, {
         "efficientnet_b0": ("efficientnet_b0_rwightman-7f5810bc",),
         "efficientnet_b1": ("efficientnet_b1_rwightman-bac287d4", "efficientnet_b1-c27df63c"),

@@ -219,6 +219,16 @@ SMALL = {
         "width": 0.1,
         "hidden": 16,
     },
+    "ghostnet_050": {
+        "blocks": ((3, 16, 8, True, 2), (3, 16, 8, False, 1)),
+        "width": 0.5,
+        "hidden": 16,
+    },
+    "ghostnetv2_100": {
+        "blocks": ((3, 16, 8, True, 2), (3, 16, 8, False, 1), (3, 16, 8, False, 1)),
+        "width": 0.5,
+        "hidden": 16,
+    },
     "efficientnet_b0": {"stages": ((1, 3, 8, 1, 1), (2, 5, 8, 2, 2)), "width": 0.1},
     "tf_efficientnet_lite0": {"stages": ((1, 3, 8, 1, 1), (2, 5, 8, 2, 2)), "width": 0.1},
     "mnasnet0_5": {"stages": ((1, 3, 8, 1, 1), (2, 5, 8, 2, 2)), "width": 0.1},

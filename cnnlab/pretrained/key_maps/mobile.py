@@ -1,4 +1,4 @@
-"""MobileNets, MNASNet and EfficientNets in torchvision, timm and EfficientNet-PyTorch."""
+"""Mobile networks and EfficientNets in torchvision, timm and EfficientNet-PyTorch."""
 
 from collections.abc import Sequence
 
@@ -10,11 +10,12 @@ _PARTS = ("conv", "expand", "depthwise", "squeeze_excite", "project")
 _KINDS = ("conv", "norm")
 _NUMBERED, _STAGED = "backbone/block{b}", "backbone/stage{s}_block{b}"
 
-# Blocks in each stage of timm, where we number them through: MobileNetV3 small and large; V2, also
-# in the depths of 110d and 120d.
+# Blocks in each stage of timm, where we number them through: MobileNetV3 small and large; GhostNet;
+# MobileNetV2, also in the depths of 110d and 120d.
 _TIMM_STAGES = {
     11: (1, 2, 3, 2, 3),
     15: (1, 2, 3, 4, 2, 3),
+    16: (1, 1, 1, 1, 1, 1, 5, 1, 4),
     17: (1, 2, 3, 4, 3, 3, 1),
     22: (1, 3, 4, 5, 4, 4, 1),
     26: (1, 3, 5, 6, 5, 5, 1),
@@ -192,6 +193,43 @@ timm_v4 = by_rules(
     ("head/norm", "norm_head"),
     ("head/logits", "classifier"),
 )
+
+
+# The convolutions of a Ghost bottleneck and their norms in timm.
+_GHOST = {
+    **{
+        f"ghost{n}/{ours}": (f"ghost{n}.{theirs}", f"ghost{n}.{their_norm}")
+        for n in (1, 2)
+        for ours, theirs, their_norm in (
+            ("primary", "primary_conv.0", "primary_conv.1"),
+            ("cheap", "cheap_operation.0", "cheap_operation.1"),
+            ("gate", "short_conv.0", "short_conv.1"),
+            ("gate_row", "short_conv.2", "short_conv.3"),
+            ("gate_column", "short_conv.4", "short_conv.5"),
+        )
+    },
+    "depthwise": ("conv_dw", "bn_dw"),
+    "shortcut_depthwise": ("shortcut.0", "shortcut.1"),
+    "shortcut_project": ("shortcut.2", "shortcut.3"),
+}
+
+
+def timm_ghostnet(layers: Sequence[str]) -> dict[str, TensorSpec]:
+    """Key map of GhostNet and GhostNetV2 in timm; the hidden dense layer is a convolution."""
+    blocks = in_order(layers, _NUMBERED)
+    places = {
+        **_timm_ends(layers),
+        "backbone/last_conv/conv": TensorSpec("blocks.9.0.conv"),
+        "backbone/last_conv/norm": TensorSpec("blocks.9.0.bn1"),
+        "head/dense1": TensorSpec("conv_head", conv=True),
+    }
+    for block, name in zip(blocks, _timm_names(len(blocks)), strict=False):
+        for part, theirs in _GHOST.items():
+            for kind, layer in zip(_KINDS, theirs, strict=True):
+                places[f"{block}/{part}/{kind}"] = TensorSpec(f"{name}.{layer}")
+        for layer in ("reduce", "expand"):
+            places[f"{block}/squeeze_excite/{layer}"] = TensorSpec(f"{name}.se.conv_{layer}")
+    return places
 
 
 def efficientnet_pytorch(layers: Sequence[str]) -> dict[str, TensorSpec]:

@@ -267,6 +267,12 @@ FAMILIES: dict[str, dict[str, tuple[str, ...]]] = {
             "ghostnetv2_130",
             "ghostnetv2_160",
         ),
+        "classification.mobile.edgenext": (
+            "edgenext_xx_small",
+            "edgenext_x_small",
+            "edgenext_small",
+            "edgenext_base",
+        ),
         "classification.efficientnet": (
             "efficientnet_b0",
             "efficientnet_b1",

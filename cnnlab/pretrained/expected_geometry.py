@@ -283,9 +283,13 @@ _TIMM: dict[ImageGeometry, str] = {
     ImageGeometry(448, 0.95, "bicubic"): """
         mobilenetv4_conv_aa_large::e230_r448_in12k_ft_in1k
     """,
+    ImageGeometry(256, 0.9, "bicubic"): """
+        edgenext_x_small::in1k edgenext_xx_small::in1k
+    """,
     ImageGeometry(256, 0.95, "bicubic"): """
         mobilenetv4_conv_large:e500_r256_in1k mobilenetv4_conv_medium::e500_r256_in1k
-        mobilenetv4_conv_small:e3600_r256_in1k
+        mobilenetv4_conv_small:e3600_r256_in1k edgenext_base::in21k_ft_in1k:usi_in1k
+        edgenext_small::usi_in1k
         resnet101d::ra2_in1k resnet152d::ra2_in1k resnet200d::ra2_in1k seresnet152d::ra2_in1k
     """,
     ImageGeometry(176, 0.875, "bicubic"): """

@@ -10,6 +10,7 @@ from cnnlab.pretrained.key_maps import (
     alexnet,
     convnext,
     densenet,
+    edgenext,
     mobile,
     regnet,
     repvgg,
@@ -400,6 +401,12 @@ PEERS: tuple[ReferenceModel, ...] = (
         ("ghostnetv2_100", "ghostnetv2_100", "in1k"),
         ("ghostnetv2_130", "ghostnetv2_130", "in1k"),
         ("ghostnetv2_160", "ghostnetv2_160", "in1k"),
+    ]),
+    *_timm(edgenext.timm, [
+        ("edgenext_xx_small", "edgenext_xx_small", "in1k"),
+        ("edgenext_x_small", "edgenext_x_small", "in1k"),
+        ("edgenext_small", "edgenext_small", "usi_in1k"),
+        ("edgenext_base", "edgenext_base", "usi_in1k"),
     ]),
     *_torchvision(mobile.torchvision_efficientnet, {
         "efficientnet_b0": ("efficientnet_b0_rwightman-7f5810bc",),

@@ -51,6 +51,7 @@ LARGE = re.compile(
     "|tf_efficientnetv2_b[1-3]|efficientnetv2_rw_.*"
     "|mnasnet(0_75|1_3)|mobilenetv2_(075|1[124]0d?)|mobilenetv1_1(25|00h)"
     "|mobilenetv4_conv_(small|small_050|(aa_)?(medium|large))|ghostnet(_1[03]0|v2_1[36]0)"
+    "|edgenext_(x_small|small|base)"
     "|swin_(v2_)?[sb]|vit_[lh]_.*|vit_b_14_dinov2|vit_(base|large)_.*|deit_(small|base)_.*"
     "|deit3_[^s].*"
 )

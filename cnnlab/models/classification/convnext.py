@@ -30,7 +30,7 @@ _EPSILON = 1e-6
 
 
 class ConvNeXtBlock(nn.Module):
-    """Depthwise 7x7 convolution, norm and a dense network at each position (fig. 4 right).
+    """Depthwise convolution, norm and a dense network at each position (fig. 4 right).
 
     The branch is multiplied by a trainable scale for each channel (Touvron et al. 2021,
     arXiv:2103.17239) and in training dropped from random examples (Huang et al. 2016,
@@ -42,6 +42,7 @@ class ConvNeXtBlock(nn.Module):
       drop_path: builds the dropout of the whole branch; train or eval mode is bound.
       response_norm: whether a global response normalization between the dense layers replaces the
         scale of the branch (arXiv:2301.00808, fig. 5).
+      kernel: height and width of the depthwise kernel.
     """
 
     norm: Callable[..., nn.Module]
@@ -49,6 +50,7 @@ class ConvNeXtBlock(nn.Module):
     drop_path: Callable[[], nn.Module]
     dtype: jnp.dtype = jnp.float32
     response_norm: bool = False
+    kernel: int = 7
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -57,8 +59,8 @@ class ConvNeXtBlock(nn.Module):
         dense = partial(nn.Dense, kernel_init=_kernel_init, dtype=self.dtype)
         y = Conv(
             channels,
-            (7, 7),
-            padding=3,
+            (self.kernel, self.kernel),
+            padding=self.kernel // 2,
             feature_group_count=channels,
             kernel_init=_kernel_init,
             dtype=self.dtype,

@@ -48,6 +48,7 @@ ROWS = {
     "mobilenetv1": {"stages": [(8, 1, 2)] * 4},
     "mobilenetv2": {"stages": [(2, 8, 1, 2)] * 4},
     "mobilenetv3": {"blocks": [(3, 8, 8, True, "HS", 2)] * 4},
+    "edgenext": {"widths": (8,) * 4, "stage_sizes": (1,) * 4, "heads": 2},
     "ghostnet": {"blocks": [(3, 8, 8, True, 2)] * 4},
     "mobilenetv4": {"stages": [[("uib", 3, 3, 2, 8, 2)]] * 4},
     "mobilenet_v2": {"stages": [(2, 8, 1, 2)] * 4},

@@ -42,18 +42,22 @@ class Tensor:
       shape: shape in our variables.
       key: key in the other state dict.
       place: specification of its layer; None if the array is stored unchanged.
+      part: the entries of a vector that are stored under this key; None for the whole array.
     """
 
     path: Path
     shape: Shape
     key: str
     place: TensorSpec | None
+    part: slice | None = None
 
     @property
     def stored_shape(self) -> Shape:
         """Shape in the other state dict."""
         if self.place is None:
             return self.shape
+        if self.part is not None:
+            return (self.part.stop - self.part.start,)
         if self.path[-1] == "layer_scale":
             return tuple(self.shape[0] if n == -1 else n for n in self.place.layer_scale[1])
         if self.path[-1] != "kernel":
@@ -87,7 +91,9 @@ class Tensor:
         return maps.transpose(2, 3, 1, 0).reshape(-1, len(stored))
 
     def store(self, array: np.ndarray) -> np.ndarray:
-        """Inverse of `load`."""
+        """Inverse of `load`; of a vector stored in parts, returns this part."""
+        if self.part is not None:
+            return array[self.part]
         if self.place is None or self.path[-1] not in ("kernel", "layer_scale"):
             return array
         if array.ndim > 2:
@@ -111,9 +117,19 @@ def named_tensors(shapes: PyTree, naming: KeyMap) -> list[Tensor]:
     tensors = []
     for path, leaf in flat.items():
         place = places.get("/".join(path[1:-1]))
-        if place is not None:
+        if place is None:
+            continue
+        shape, parts = tuple(leaf.shape), place.parts.get(path[-1])
+        if parts is not None:
+            size = shape[0] // len(parts)
+            tensors += [
+                Tensor(path, shape, place.key(name), place, slice(n * size, (n + 1) * size))
+                for n, name in enumerate(parts)
+                if name is not None
+            ]
+        else:
             names = _LEAVES | {"layer_scale": place.layer_scale[0]} | dict(place.leaves)
-            tensors.append(Tensor(path, tuple(leaf.shape), place.key(names[path[-1]]), place))
+            tensors.append(Tensor(path, shape, place.key(names[path[-1]]), place))
     return tensors
 
 
@@ -207,7 +223,11 @@ def match_weights(
             elif key in grids:
                 side = math.isqrt(tensor.shape[1])
                 array = np.asarray(resize_embedding(jnp.asarray(array), (side, side)))
-            arrays[tensor.path] = array
+            if tensor.part is None:
+                arrays[tensor.path] = array
+            else:
+                whole = arrays.setdefault(tensor.path, np.zeros(tensor.shape, np.float32))
+                whole[tensor.part] = array
     infinite = [
         key
         for key, tensor in wanted.items()

@@ -40,6 +40,16 @@ def _known(library: str) -> dict[str, ImageGeometry]:
 # As timm's `pretrained_cfg` and the `transforms` of torchvision's weights have it: network:tag:tag,
 # where an empty tag stands for the name alone, which is its default weights.
 _TIMM: dict[ImageGeometry, str] = {
+    ImageGeometry(192, 0.9, "bicubic"): """
+        swinv2_base_window12_192::ms_in22k swinv2_large_window12_192::ms_in22k
+    """,
+    ImageGeometry(256, 0.9, "bicubic"): """
+        swinv2_tiny_window8_256::ms_in1k swinv2_small_window8_256::ms_in1k
+        swinv2_base_window8_256::ms_in1k swinv2_tiny_window16_256::ms_in1k
+        swinv2_small_window16_256::ms_in1k swinv2_base_window16_256::ms_in1k
+        swinv2_base_window12to16_192to256::ms_in22k_ft_in1k
+        swinv2_large_window12to16_192to256::ms_in22k_ft_in1k
+    """,
     ImageGeometry(224, 0.875, "bicubic"): """
         resnest50d_1s4x24d::in1k resnest50d_4s2x40d::in1k
         convnext_base::fb_in1k:fb_in22k:fb_in22k_ft_in1k
@@ -102,6 +112,10 @@ _TIMM: dict[ImageGeometry, str] = {
         regnety_160:swag_ft_in1k regnety_320:seer_ft_in1k:swag_ft_in1k
         convnext_nano:r384_ad_in12k:r384_in12k:r384_in12k_ft_in1k
         mobilenetv4_conv_medium:e180_ad_r384_in12k:e180_r384_in12k:e250_r384_in12k
+        swin_base_patch4_window12_384:ms_in1k:ms_in22k::ms_in22k_ft_in1k
+        swin_large_patch4_window12_384:ms_in22k::ms_in22k_ft_in1k
+        swinv2_base_window12to24_192to384::ms_in22k_ft_in1k
+        swinv2_large_window12to24_192to384::ms_in22k_ft_in1k
     """,
     ImageGeometry(224, 1.0, "bicubic"): """
         convnext_base:dinov3_lvd1689m convnext_large:dinov3_lvd1689m
@@ -144,6 +158,10 @@ _TIMM: dict[ImageGeometry, str] = {
         deit_base_distilled_patch16_224::fb_in1k deit3_small_patch16_224::fb_in1k
         deit3_medium_patch16_224::fb_in1k deit3_base_patch16_224::fb_in1k
         deit3_large_patch16_224::fb_in1k deit3_huge_patch14_224::fb_in1k
+        swin_tiny_patch4_window7_224::ms_in1k:ms_in22k:ms_in22k_ft_in1k
+        swin_small_patch4_window7_224:ms_in1k:ms_in22k::ms_in22k_ft_in1k
+        swin_base_patch4_window7_224:ms_in1k:ms_in22k::ms_in22k_ft_in1k
+        swin_large_patch4_window7_224:ms_in22k::ms_in22k_ft_in1k
     """,
     ImageGeometry(240, 0.9, "bicubic"): """
         efficientnet_b1::ra4_e3600_r240_in1k

@@ -17,6 +17,7 @@ from cnnlab.pretrained.key_maps import (
     resnet,
     shufflenet,
     squeezenet,
+    swin,
     transformers,
     vgg,
 )
@@ -47,10 +48,10 @@ def _torchvision(
 
 def _timm(naming: KeyMap, rows: Sequence[tuple], **more: Any) -> list[ReferenceModel]:
     """Rows: name there, our name, default tag ("" if there are no weights), options."""
-    peers = []
+    peers, more = [], {"namings": (naming,), **more}
     for name, architecture, tag, *rest in rows:
         options, tags = rest[0] if rest else {}, (tag,) if tag else ()
-        peers.append(ReferenceModel("timm", name, architecture, options, (naming,), tags, **more))
+        peers.append(ReferenceModel("timm", name, architecture, options, weights=tags, **more))
     return peers
 
 
@@ -334,16 +335,42 @@ PEERS: tuple[ReferenceModel, ...] = (
         ("deit3_large_patch16_224", "deit3_large_patch16_224", "fb_in1k"),
         ("deit3_huge_patch14_224", "deit3_huge_patch14_224", "fb_in1k"),
     ], optional=transformers.OPTIONAL),
-    *_torchvision(transformers.swin_torchvision, {
+    *_torchvision(swin.torchvision, {
         "swin_t": ("swin_t-704ceda3",),
         "swin_s": ("swin_s-5e29d889",),
         "swin_b": ("swin_b-68c6b09e",),
     }),
-    *_torchvision(transformers.swin_v2_torchvision, {
+    *_torchvision(swin.torchvision_v2, {
         "swin_v2_t": ("swin_v2_t-b137f0e2",),
         "swin_v2_s": ("swin_v2_s-637d8ceb",),
         "swin_v2_b": ("swin_v2_b-781e5279",),
     }),
+    *_timm(swin.timm[0], [
+        ("swin_tiny_patch4_window7_224", "swin_t", "ms_in1k"),
+        ("swin_small_patch4_window7_224", "swin_s", "ms_in22k_ft_in1k"),
+        ("swin_base_patch4_window7_224", "swin_b", "ms_in22k_ft_in1k"),
+        *((name, name, "ms_in22k_ft_in1k") for name in (
+            "swin_large_patch4_window7_224",
+            "swin_base_patch4_window12_384",
+            "swin_large_patch4_window12_384",
+        )),
+    ], namings=swin.timm, optional=swin.OPTIONAL),
+    *_timm(swin.timm_v2[0], [
+        ("swinv2_tiny_window8_256", "swin_v2_t", "ms_in1k"),
+        ("swinv2_small_window8_256", "swin_v2_s", "ms_in1k"),
+        ("swinv2_base_window8_256", "swin_v2_b", "ms_in1k"),
+        *((name, name, tag) for name, tag in (
+            ("swinv2_tiny_window16_256", "ms_in1k"),
+            ("swinv2_small_window16_256", "ms_in1k"),
+            ("swinv2_base_window16_256", "ms_in1k"),
+            ("swinv2_base_window12_192", "ms_in22k"),
+            ("swinv2_base_window12to16_192to256", "ms_in22k_ft_in1k"),
+            ("swinv2_base_window12to24_192to384", "ms_in22k_ft_in1k"),
+            ("swinv2_large_window12_192", "ms_in22k"),
+            ("swinv2_large_window12to16_192to256", "ms_in22k_ft_in1k"),
+            ("swinv2_large_window12to24_192to384", "ms_in22k_ft_in1k"),
+        )),
+    ], namings=swin.timm_v2, optional=swin.OPTIONAL),
     *_torchvision(transformers.maxvit_torchvision, {"maxvit_t": ("maxvit_t-bc5ab103",)}),
     *_torchvision(squeezenet.torchvision, {
         "squeezenet1_0": ("squeezenet1_0-b66bff10",),

@@ -237,6 +237,7 @@ COUNTS = {
             "convnextv2_base": (88_717_800, 0),
             "convnextv2_large": (197_956_840, 0),
             "convnextv2_huge": (660_289_640, 0),
+            "swin_large_patch4_window7_224": (196_532_476, 0),
             "inception_v4": (42_679_816, 63_168),
             "inception_resnet_v2": (55_843_464, 60_544),
             "legacy_xception": (22_855_952, 54_528),
@@ -347,6 +348,45 @@ COUNTS = {
             "densenet_bc_100_12": (769_162, 23_988),
             "densenet_bc_190_40": (25_624_430, 256_960),
             "densenet_bc_250_24": (15_324_406, 257_976),
+        },
+    ),
+}
+
+_SWIN_V2 = "timm 1.0.31, and the place of keys' bias, which is not trained, as in torchvision"
+COUNTS |= {
+    **_table(
+        ((384, 384, 3), 1000),
+        "timm 1.0.31",
+        {
+            "swin_base_patch4_window12_384": (87_903_584, 0),
+            "swin_large_patch4_window12_384": (196_735_516, 0),
+        },
+    ),
+    **_table(
+        ((192, 192, 3), 1000),
+        _SWIN_V2,
+        {
+            "swinv2_base_window12_192": (87_918_816 + 12_032, 0),
+            "swinv2_large_window12_192": (196_739_932 + 18_048, 0),
+        },
+    ),
+    **_table(
+        ((256, 256, 3), 1000),
+        _SWIN_V2,
+        {
+            "swinv2_tiny_window16_256": (28_347_154 + 4_416, 0),
+            "swinv2_small_window16_256": (49_728_418 + 9_024, 0),
+            "swinv2_base_window16_256": (87_918_816 + 12_032, 0),
+            "swinv2_base_window12to16_192to256": (87_918_816 + 12_032, 0),
+            "swinv2_large_window12to16_192to256": (196_739_932 + 18_048, 0),
+        },
+    ),
+    **_table(
+        ((384, 384, 3), 1000),
+        _SWIN_V2,
+        {
+            "swinv2_base_window12to24_192to384": (87_918_816 + 12_032, 0),
+            "swinv2_large_window12to24_192to384": (196_739_932 + 18_048, 0),
         },
     ),
 }

@@ -42,7 +42,7 @@ _SIZES = {"stage_sizes", "depth", "width", "widths", "group_width", "growth_rate
           "stages", "stem_width", "stem_kernel", "patch_size", "image_size", "heads", "window",
           "hidden", "channels", "dropout_rate", "stochastic_depth_rate", "norm_epsilon",
           "norm_momentum", "stem_channels", "last_channels", "scale", "depths", "entry",
-          "middle_blocks"}  # fmt: skip
+          "middle_blocks", "pretrained_window"}  # fmt: skip
 
 
 def kind(name):

@@ -98,7 +98,9 @@ def randomise(network, seed, size=64):
         tensor.uniform_(low, high, generator=generator)
 
     constants = {
-        k: b.clone() for k, b in network.named_buffers() if re.search(r"\.(relative_|filt$)", k)
+        key: buffer.clone()
+        for key, buffer in network.named_buffers()
+        if re.search(r"\.(relative_|(filt|attn_mask|k_bias)$)", key)
     }
     network.to_empty(device="cpu")
     for key, value in constants.items():
@@ -118,6 +120,9 @@ def randomise(network, seed, size=64):
                 tensor.fill_(1.0)
             else:
                 uniform(tensor, 0.0, 0.4)
+        for module in network.modules():
+            if type(module).__name__ == "ShiftedWindowAttentionV2":  # it sets this part to zero
+                module.qkv.bias.view(3, -1)[1].zero_()
         network.eval()
         if norms:
             for norm in norms:

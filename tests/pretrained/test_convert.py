@@ -12,6 +12,7 @@ from cnnlab.pretrained.convert import (
     own_tensors,
     state_dict,
 )
+from cnnlab.pretrained.key_maps import swin
 from cnnlab.pretrained.key_maps.rules import TensorSpec, by_rules, in_order
 
 
@@ -60,6 +61,26 @@ def test_layer_scale():
     stored = numbered(4, 1, 1)
     assert tensor.stored_shape == (4, 1, 1)
     np.testing.assert_array_equal(tensor.store(tensor.load(stored)), stored)
+
+
+def test_a_vector_that_is_stored_in_parts():
+    """Version 2 of the Swin transformer has no bias of keys: in its place are zeros."""
+    naming = by_rules(("x", TensorSpec("attn", parts={"qkv_bias": ("q_bias", None, "v_bias")})))
+    tensors = named_tensors({"params": {"x": {"qkv_bias": np.zeros(6)}}}, naming)
+    stored = {"attn.q_bias": numbered(2) + 1, "attn.v_bias": numbered(2) + 3}
+    found = match_weights(stored, tensors, what="it").merge({"params": {"x": {"qkv_bias": None}}})
+    np.testing.assert_array_equal(found["params"]["x"]["qkv_bias"], [1, 2, 0, 0, 3, 4])
+    back = state_dict(found, tensors)
+    assert back.keys() == stored.keys()
+    assert all(np.array_equal(back[key], stored[key]) for key in stored)
+    with pytest.raises(UserError, match=r"missing: attn\.v_bias"):
+        match_weights({"attn.q_bias": stored["attn.q_bias"]}, tensors, what="it")
+
+
+def test_stages_of_swin_end_with_the_merging_in_the_authors_files():
+    shapes = {"params": {"backbone": {"merge2": {"reduce": {"kernel": np.zeros((8, 4))}}}}}
+    keys = [named_tensors(shapes, naming)[0].key for naming in swin.timm]
+    assert keys == ["layers.1.downsample.reduction.weight", "layers.0.downsample.reduction.weight"]
 
 
 def test_position_embeddings_are_interpolated_for_another_grid():

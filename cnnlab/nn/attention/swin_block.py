@@ -29,6 +29,7 @@ class SwinBlock(nn.Module):
       version: 2 puts the norms behind attention and dense layers and has `WindowAttention`'s
         `cosine` (Liu et al. 2022, arXiv:2111.09883, fig. 1).
       scale: factor of the products of queries and keys, as in `WindowAttention`.
+      pretrained_window: window of an earlier training, as in `WindowAttention`.
     """
 
     heads: int
@@ -40,6 +41,7 @@ class SwinBlock(nn.Module):
     version: int = 1
     dtype: jnp.dtype = jnp.float32
     scale: float | None = None
+    pretrained_window: int = 0
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -52,6 +54,7 @@ class SwinBlock(nn.Module):
             self.version == 2,
             self.dtype,
             self.scale,
+            self.pretrained_window,
             name="attention",
         )
         mlp = TransformerMlp(

@@ -33,6 +33,9 @@ class WindowAttention(nn.Module):
         version 2 (Liu et al. 2022, arXiv:2111.09883, secs. 3.2 and 3.3).
       scale: factor of the products of queries and keys; None is 1 over the root of a head's
         channels.
+      pretrained_window: for `cosine`, the window whose largest distance is scaled to 8 before the
+        logarithm; 0 is `window`. Weights that are trained further in larger windows keep that of
+        their first training (appendix A.1).
     """
 
     heads: int
@@ -42,6 +45,7 @@ class WindowAttention(nn.Module):
     cosine: bool = False
     dtype: jnp.dtype = jnp.float32
     scale: float | None = None
+    pretrained_window: int = 0
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -91,7 +95,7 @@ class WindowAttention(nn.Module):
         """Bias of each distance in a window, from its logarithm (eqs. 3 and 4, and appendix)."""
         reach = self.window - 1
         distances = np.stack(np.mgrid[-reach : reach + 1, -reach : reach + 1], axis=-1)
-        logs = log_distances(distances, reach)
+        logs = log_distances(distances, (self.pretrained_window or self.window) - 1)
         hidden = nn.relu(nn.Dense(512, kernel_init=_init, name="bias_hidden")(logs))
         bias = nn.Dense(self.heads, False, kernel_init=_init, name="bias")(hidden)
         return 16.0 * nn.sigmoid(bias).reshape(-1, self.heads)
@@ -102,7 +106,7 @@ def log_distances(distances: np.ndarray, reach: int) -> np.ndarray:
 
     Args:
       distances: signed distances in positions, integers of any shape.
-      reach: the largest distance in a window.
+      reach: the distance that is scaled to 8, the largest in a window.
     """
     scaled = 8.0 * distances.astype(np.float32) / max(1, reach)
     return (np.sign(scaled) * np.log2(np.abs(scaled) + 1.0) / 3.0).astype(np.float32)

@@ -27,6 +27,8 @@ class TensorSpec:
       layer_scale: name and shape of a ConvNeXt block's own tensor.
       transposed: whether this is a transposed convolution.
       leaves: names of the layer's tensors there, by ours, if they are not PyTorch's usual ones.
+      parts: names there of the equal parts of one of the layer's vectors, in their order, by its
+        name here; None for a part that is not stored, which is zero.
       constants: constants that the other library stores with them, by name.
     """
 
@@ -36,6 +38,7 @@ class TensorSpec:
     layer_scale: tuple[str, tuple[int, ...]] = ("layer_scale", (-1,))
     transposed: bool = False
     leaves: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    parts: Mapping[str, Sequence[str | None]] = dataclasses.field(default_factory=dict)
     constants: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
     def key(self, leaf: str) -> str:

@@ -1,9 +1,7 @@
-"""ViT in torchvision and in timm; Swin transformers and MaxViT in torchvision; MiT in smp."""
+"""ViT in torchvision and in timm, MaxViT in torchvision, MiT in smp."""
 
-import numpy as np
-
-from cnnlab.nn.attention.window_attention import log_distances
 from cnnlab.pretrained.key_maps.rules import KeyMap, Rule, TensorSpec, by_rules
+from cnnlab.pretrained.key_maps.swin import relative_index
 
 
 def _tokens(token: str, embedding: str, **more: str) -> Rule:
@@ -56,76 +54,9 @@ vit_timm = by_rules(
 )
 
 
-def _relative_index(window: int) -> np.ndarray:
-    """Index in the table of distances for each pair of positions in a window."""
-    rows, columns = (at.ravel() for at in np.indices((window, window)))
-    down, right = (at[:, None] - at[None, :] + window - 1 for at in (rows, columns))
-    return (down * (2 * window - 1) + right).ravel().astype(np.int64)
-
-
-def _coordinates(window: int) -> np.ndarray:
-    reach = window - 1
-    distances = np.stack(np.mgrid[-reach : reach + 1, -reach : reach + 1], axis=-1)
-    return log_distances(distances, reach)[None]
-
-
-def _torchvision_swin(attention: TensorSpec, *more: Rule) -> KeyMap:
-    # There, stages and the merging between them are numbered through.
-    return by_rules(
-        ("backbone/patches", "features.0.0"),
-        ("backbone/patches_norm", "features.0.2"),
-        *(
-            rule
-            for stage in range(1, 5)
-            for ours in [f"backbone/stage{stage}_block{{b}}"]
-            for theirs in [f"features.{2 * stage - 1}.{{b0}}"]
-            for rule in (
-                (f"backbone/merge{stage}/reduce", f"features.{2 * stage - 2}.reduction"),
-                (f"backbone/merge{stage}/norm", f"features.{2 * stage - 2}.norm"),
-                (f"{ours}/attention_norm", f"{theirs}.norm1"),
-                (
-                    f"{ours}/attention",
-                    TensorSpec(
-                        f"{theirs}.attn", leaves=attention.leaves, constants=attention.constants
-                    ),
-                ),
-                (f"{ours}/attention/qkv", f"{theirs}.attn.qkv"),
-                (f"{ours}/attention/out", f"{theirs}.attn.proj"),
-                *((f"{ours}/{name}", f"{theirs}.{place}") for name, place in more),
-                (f"{ours}/mlp_norm", f"{theirs}.norm2"),
-                (f"{ours}/mlp/expand", f"{theirs}.mlp.0"),
-                (f"{ours}/mlp/project", f"{theirs}.mlp.3"),
-            )
-        ),
-        ("backbone/norm", "norm"),
-        ("head/logits", "head"),
-    )
-
-
-swin_torchvision = _torchvision_swin(
-    TensorSpec(
-        "",
-        leaves={"position_bias": "relative_position_bias_table"},
-        constants={"relative_position_index": _relative_index(7)},
-    )
-)
-swin_v2_torchvision = _torchvision_swin(
-    TensorSpec(
-        "",
-        leaves={"logit_scale": "logit_scale", "qkv_bias": "qkv.bias"},
-        constants={
-            "relative_position_index": _relative_index(8),
-            "relative_coords_table": _coordinates(8),
-        },
-    ),
-    ("attention/bias_hidden", "attn.cpb_mlp.0"),
-    ("attention/bias", "attn.cpb_mlp.2"),
-)
-
-
 def _maxvit_attention(ours: str, theirs: str) -> tuple[Rule, ...]:
     attention, mlp = f"{theirs}.attn_layer", f"{theirs}.mlp_layer"
-    index = {"relative_position_index": _relative_index(7).reshape(49, 49)}
+    index = {"relative_position_index": relative_index(7).reshape(49, 49)}
     bias = {"position_bias": "relative_position_bias_table"}
     return (
         (f"{ours}/attention_norm", f"{attention}.0"),

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from cnnlab.errors import UserError, did_you_mean
+from cnnlab.models.timm_names import our_name
 from cnnlab.registry import MODELS, Entry
 
 # By task: modules of this package, and the names in their VARIANTS.
@@ -492,6 +493,7 @@ def model_entry(name: str) -> Entry[Any]:
             "cnnlab.classical.fit and the command 'train' fit it."
         )
     if MODELS.find(name) is None:
-        names = [*MODELS.names(), *BASELINES]
-        raise UserError(f"Unknown model '{name}'.{did_you_mean(name, names)}")
+        known = our_name(name)
+        hint = f" {known}" if known else did_you_mean(name, [*MODELS.names(), *BASELINES])
+        raise UserError(f"Unknown model '{name}'.{hint}")
     return MODELS.entry(name)

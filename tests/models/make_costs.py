@@ -1,4 +1,4 @@
-"""Writes cnnlab/models/costs.json: `python -m tests.models.make_costs`.
+"""Writes cnnlab/models/costs.json and timm_names.json: `python -m tests.models.make_costs`.
 
 Rows that are there are kept, because tracing all networks takes minutes; `--all` traces them again.
 """
@@ -9,12 +9,13 @@ from pathlib import Path
 
 from cnnlab.analysis import summarize, total_macs
 from cnnlab.models import create_model
-from cnnlab.pretrained.peers import peers_of
+from cnnlab.pretrained.peers import PEERS, peers_of
 from tests.models.counts import COUNTS
 from tests.models.segmentation.counts import COUNTS as SEGMENTERS
 
 FORMS = COUNTS | SEGMENTERS
 TABLE = Path(__file__).parents[2] / "cnnlab" / "models" / "costs.json"
+TIMM_NAMES = TABLE.with_name("timm_names.json")
 
 
 def has_weights(name):
@@ -31,9 +32,18 @@ def row(name):
     return [list(count.image_shape), count.num_classes, count.params, macs, has_weights(name)]
 
 
-def write(rows):
+def timm_names():
+    """Our name and options of each network that timm has under another name."""
+    return {
+        peer.name: [peer.architecture, dict(peer.options)]
+        for peer in PEERS
+        if str(peer).startswith("timm/") and peer.name not in FORMS
+    }
+
+
+def write(rows, path=TABLE):
     lines = (f"  {json.dumps(name)}: {json.dumps(values)}" for name, values in rows.items())
-    TABLE.write_text("{\n" + ",\n".join(lines) + "\n}\n")
+    path.write_text("{\n" + ",\n".join(lines) + "\n}\n")
 
 
 def main():
@@ -43,6 +53,7 @@ def main():
         rows[name] = kept.get(name) or row(name)
         write(rows | {other: values for other, values in kept.items() if other not in rows})
     write(rows)
+    write(timm_names(), TIMM_NAMES)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import uuid
 # Before jax is imported: eight virtual devices, so that sharing work out is tested on any machine.
 # Compiling takes most of the suite's time, and most programs run once or twice: most optimizations
 # would cost more than they save. (At level 0, a U-Net with batch norm became NaN.)
-# `.ci/run` runs the slow tests with them, as users' programs are.
+# `.ci/run` runs the tests of the step with them, as users' programs are compiled.
 os.environ["XLA_FLAGS"] = (
     os.environ.get("XLA_FLAGS", "")
     + " --xla_force_host_platform_device_count=8"

@@ -24,8 +24,17 @@ def test_every_page_becomes_a_notebook(tmp_path):
     assert (tmp_path / "figures" / "padding.png").is_file()
 
 
-@pytest.mark.slow  # `tests/test_docs.py` runs the pages' code without Jupyter
-@pytest.mark.parametrize("name", PAGES)
+# Of each a kernel is started; `tests/test_docs.py` runs the code of all pages without Jupyter.
+SOME = ("digits", "convolution", "resnet")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(n, marks=pytest.mark.slow if n in SOME else pytest.mark.exhaustive)
+        for n in PAGES
+    ],
+)
 def test_notebook_runs_and_prints_what_the_page_shows(name, tmp_path):
     found = notebook(PAGES[name])
     NotebookClient(found, timeout=300, resources={"metadata": {"path": tmp_path}}).execute()

@@ -44,7 +44,7 @@ def test_a_name_of_timm_is_answered_by_ours(name, sentence):
 
 @pytest.mark.parametrize(
     "name",
-    [n if n in _SAMPLE else pytest.param(n, marks=pytest.mark.slow) for n in FORMS],
+    [n if n in _SAMPLE else pytest.param(n, marks=pytest.mark.exhaustive) for n in FORMS],
 )
 def test_row_is_what_the_network_is(name):
     assert json.loads(TABLE.read_text())[name] == row(name)

@@ -22,6 +22,10 @@ def slow(name):
     return pytest.param(name, marks=pytest.mark.slow)
 
 
+def exhaustive(name):
+    return pytest.param(name, marks=pytest.mark.exhaustive)
+
+
 def features_and_logits(model, images):
     features = model.features(images)
     return features, model.head(features, train=False)
@@ -61,7 +65,7 @@ def test_every_model_has_a_count_with_its_source():
     assert all(len(count.source) > 5 for count in COUNTS.values())
 
 
-@pytest.mark.parametrize("name", [n if n in SMALLEST else slow(n) for n in COUNTS])
+@pytest.mark.parametrize("name", [n if n in SMALLEST else exhaustive(n) for n in COUNTS])
 def test_parameter_count_and_strides(name):
     image_shape, classes, params, batch_stats, _ = COUNTS[name]
     variables, features, logits = shapes(name, image_shape, classes)
@@ -323,7 +327,18 @@ PAIRED = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", [n if n in QUICK else slow(n) for n in SMALL if n not in PAIRED])
+# As deep as googlenet_v1, of the same blocks.
+DEEP = {"googlenet", "inception_v3"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        n if n in QUICK else exhaustive(n) if n in DEEP else slow(n)
+        for n in SMALL
+        if n not in PAIRED
+    ],
+)
 def test_contract(name, monkeypatch):
     """Init, forward and gradient; odd sizes, five channels; evaluation is deterministic."""
     # The form for few channels, which all these small networks would take, compiles slowly; it has

@@ -46,8 +46,8 @@ SIZES = {  # timm's Swin transformers equal ours where windows divide all maps
     "inception_resnet_v2": 107,
     "maxvit_t": 224,
 }
-# Networks that differ from smaller ones of their family in sizes only: the names and shapes of
-# their tensors are always compared, their logits by `pytest -m "peer and slow"`.
+# Networks that differ from smaller ones of their family in sizes only: names and shapes of their
+# tensors, and their logits, are compared by `pytest -m "peer and exhaustive"`.
 LARGE = re.compile(
     "vgg(13|19).*|(wide_|se)?resnet(101|152).*|resnetv2_(101|152)|resnext(50d|101)_.*"
     "|resnet(14t|50t|34d|200d)|seresnet152d|seresnext101.*|ecaresnet(50|101d|200d|269d).*"
@@ -200,6 +200,7 @@ def ids(group):
 
 
 @pytest.mark.peer
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     "group", [g for g in GROUPS.values() if LARGE.fullmatch(g[0].architecture)], ids=ids
 )
@@ -210,7 +211,7 @@ def test_large_networks_have_the_same_tensors(group):
 
 
 def _marks(group):
-    return pytest.mark.slow if LARGE.fullmatch(group[0].architecture) else ()
+    return pytest.mark.exhaustive if LARGE.fullmatch(group[0].architecture) else ()
 
 
 @pytest.mark.peer

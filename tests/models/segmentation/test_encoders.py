@@ -140,7 +140,7 @@ def test_under_every_decoder(encoder):
         assert logits.dtype == jnp.float32, name
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("encoder", [name for name in ENCODERS if name not in WHOLE])
 def test_maps_are_like_those_of_one_under_every_decoder(encoder):
     network = make_encoder(encoder, small(encoder), jnp.float32)

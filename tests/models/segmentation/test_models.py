@@ -9,6 +9,7 @@ import pytest
 
 from cnnlab.errors import UserError
 from cnnlab.models import create_model, list_models, model_task
+from cnnlab.nn import conv
 from cnnlab.train import num_parameters
 from tests.models.segmentation.counts import COUNTS, OTHER_COUNTS, SMALL
 
@@ -61,9 +62,13 @@ def slow(*values):
     return pytest.param(*values, marks=pytest.mark.slow)
 
 
+def exhaustive(*values):
+    return pytest.param(*values, marks=pytest.mark.exhaustive)
+
+
 @pytest.mark.parametrize(
     ("name", "count"),
-    [*COUNTS.items(), *(slow(*case) for case in OTHER_COUNTS)],
+    [*COUNTS.items(), *(exhaustive(*case) for case in OTHER_COUNTS)],
     ids=[f"{name}-{count.params}" for name, count in (*COUNTS.items(), *OTHER_COUNTS)],
 )
 def test_parameter_count(name, count):
@@ -77,14 +82,14 @@ def test_parameter_count(name, count):
         assert logits.shape == (1, *count.image_shape[:-1], count.num_classes)
 
 
-# The first three take turns: one for each network, the rest is left to the slow tests.
+# The first three take turns: one for each network, the rest is left to the exhaustive tests.
 CHANNELS_AND_CLASSES = [(1, 1), (3, 21), (5, 1), (1, 21), (3, 1), (5, 21)]
 
 
 @pytest.mark.parametrize(
     ("name", "channels", "classes"),
     [
-        (name, *case) if turn == number % 3 else slow(name, *case)
+        (name, *case) if turn == number % 3 else exhaustive(name, *case)
         for number, name in enumerate(NAMES)
         for turn, case in enumerate(CHANNELS_AND_CLASSES)
     ],
@@ -102,7 +107,7 @@ def test_channels_and_classes(name, channels, classes):
         assert auxiliary.shape == logits.shape
 
 
-@pytest.mark.parametrize("more", [slow((0, 5, 14)), (3, 8, 1)], ids=str)
+@pytest.mark.parametrize("more", [exhaustive((0, 5, 14)), (3, 8, 1)], ids=str)
 @pytest.mark.parametrize("name", NAMES)
 def test_odd_sizes(name, more):
     model = create_model(name, num_classes=2, **SMALL[name])
@@ -125,11 +130,20 @@ def test_a_small_image_is_one_sentence(name):
 
 # A U-Net, and a decoder on an encoder; the others are compiled by the slow tests.
 QUICK = {"unet_bn", "fcn32s"}
+# Of these, another network that is compiled has all parts.
+KIN = {"unet", "unet_valid", "unet_bilinear", "fcn16s", "fcn8s", "encoder_unet",
+       "encoder_unetplusplus", "r2_unet", "resunet", "u2net", "unext", "vnet_2d", "deeplabv3",
+       "pan"}  # fmt: skip
 
 
-@pytest.mark.parametrize("name", [n if n in QUICK else slow(n) for n in NAMES])
-def test_forward_and_gradient(name):
+@pytest.mark.parametrize(
+    "name", [n if n in QUICK else exhaustive(n) if n in KIN else slow(n) for n in NAMES]
+)
+def test_forward_and_gradient(name, monkeypatch):
     """Finite logits and gradients; every parameter gets one; bf16 comes near float32."""
+    # The form for few channels, which all these small networks would take, compiles slowly; it has
+    # tests of its own.
+    monkeypatch.setattr(conv, "_FEW_CHANNELS", 0)
     model = create_model(name, num_classes=3, **SMALL[name])
     side = model.min_size + 3
     shape = (2, *[side] * model.spatial_dims, 2)

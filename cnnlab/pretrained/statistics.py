@@ -15,11 +15,12 @@ _OTHERS: dict[str, Statistics] = {
     r"timm/inception_v3(\.t\w+)?": _HALF,
     r"timm/(inception_(v4|resnet_v2)|(legacy_)?xception\d*p?)(\..*)?": _HALF,
     r"timm/resnetv2_.*": _HALF,
-    r"timm/tf_efficientnet_lite0(\..*)?": _HALF,
-    r"timm/tf_efficientnetv2_[sml](\..*)?": _HALF,
+    r"timm/tf_efficientnet_lite\d(\..*)?": _HALF,
+    r"timm/tf_efficientnetv2_([sml](\..*)?|b3(\.in21k\w*)?)": _HALF,
+    r"timm/mobilenetv4_conv_(small\.e3600_\w+|small_050(\..*)?)": _HALF,
     r"timm/vit_(?!small_patch8)\w+_224(\.(augreg|orig|sam)\w*)?": _HALF,
     r"timm/.*\.ra4_e3600_.*": _HALF,
-    r"timm/efficientnet_b1": _HALF,  # its default tag is one of ra4_e3600
+    r"timm/(efficientnet_b1|mobilenetv1_\w+)": _HALF,  # their default tags are of ra4_e3600
     r"timm/tf_efficientnet_.*\.ap_in1k": _HALF,
     r"timm/(convnext_base\.clip_.*|vit_base_patch16_224\.bamboo)": (
         (0.48145466, 0.4578275, 0.40821073),

@@ -206,8 +206,8 @@ REFUSED = {
     "dpn68 dpn68b dpn92 dpn98 dpn107 dpn131": "there is no dual path network here",
     "efficientnet-b0": "a block in the middle of a stage gives its map of stride 16",
     "senet154": "its blocks and its stem of three convolutions are no option of ResNet",
-    "inceptionresnetv2 inceptionv4": "there are neither of these Inception networks here",
-    "xception": "there is no Xception here",
+    "inceptionresnetv2 inceptionv4": "all their convolutions and poolings are padded",
+    "xception": "its stem is padded, and its maps are not activated",
     "timm-skresnet18 timm-skresnet34 timm-skresnext50_32x4d": "no selective kernels here",
     "mobileone_s0 mobileone_s1 mobileone_s2 mobileone_s3 mobileone_s4": "no MobileOne here",
 }

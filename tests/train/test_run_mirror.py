@@ -87,7 +87,8 @@ def cut(monkeypatch):
                 raise _CutError
 
     def one_by_one(url, files):
-        for name, content in files.items():
+        # Several files at once are uploaded in no order: a result before a config is the worst.
+        for name, content in sorted(files.items(), reverse=True):
             counted()
             upload(url, {name: content})
 

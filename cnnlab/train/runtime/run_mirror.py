@@ -208,8 +208,13 @@ class _Uploads:
         if sums is not None and CHECKSUMS in self._known:
             # Until all are there, those that are replaced are not compared.
             object_store.upload(url, {CHECKSUMS: checksums.without(sums, contents)})
-        # A result goes before the config with which the run is trained longer.
-        object_store.remove(url, [n for n in gone if not _checkpoint(n)])
+        # Where the run is trained longer, the old result goes before the new config comes, and the
+        # new result comes after it: no config lies beside the result of another.
+        replaced = {"config.json"} & contents.keys() & self._known.keys()
+        config = {name: contents.pop(name) for name in replaced}
+        old_result = {"result.json"} & self._known.keys() if config else set()
+        object_store.remove(url, old_result.union(n for n in gone if not _checkpoint(n)))
+        object_store.upload(url, config)
         object_store.upload(url, contents)
         if sums is not None:
             object_store.upload(url, {CHECKSUMS: sums})

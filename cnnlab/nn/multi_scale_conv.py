@@ -40,12 +40,14 @@ def apply_multi_scale_conv(
     Returns:
       [batch, height / stride, width / stride, c].
     """
-    *parts, last = jnp.split(x, scale, axis=-1)
+    width = x.shape[-1] // scale
+    # Slices, because receptive fields are known of these and not of `jnp.split`.
+    *parts, last = (x[..., i * width : (i + 1) * width] for i in range(scale))
     outputs = []
     for number, part in enumerate(parts, start=1):
         if outputs and not separate:
             part = part + outputs[-1]
-        y = conv(part.shape[-1], f"conv2_{number}")(part)
+        y = conv(width, f"conv2_{number}")(part)
         outputs.append(activation(norm(name=f"norm2_{number}")(y)))
     if separate:
         last = avg_pool_padded(last, 3, stride, dilation=dilation)

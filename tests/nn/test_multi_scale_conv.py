@@ -8,6 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from cnnlab.analysis.fields.theoretical import receptive_fields
+from cnnlab.models import create_model
 from cnnlab.nn.choices import Identity
 from cnnlab.nn.multi_scale_conv import apply_multi_scale_conv
 
@@ -42,3 +44,11 @@ def test_each_part_gets_the_output_of_the_one_before(separate, expected):
     y, variables = Doubled(separate).init_with_output(jax.random.key(0), x)
     np.testing.assert_allclose(y.ravel(), expected, rtol=1e-6)
     assert set(variables["params"]) == {"conv2_1", "conv2_2", "conv2_3"}
+
+
+def test_receptive_fields_are_of_the_convolutions():
+    """A 3x3 stem and three 3x3 convolutions, one after the other in the second block."""
+    model = create_model("res2net50_26w_4s", num_classes=2, width=8, stage_sizes=(2,), stem="cifar")
+    (field,) = (f for f in receptive_fields(model, (32, 32, 3)) if f.name == "backbone/stride1")
+    assert not field.sees_whole_image
+    assert field.size == (3 + 2 + 3 * 2,) * 2

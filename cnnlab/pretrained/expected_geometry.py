@@ -51,6 +51,7 @@ _TIMM: dict[ImageGeometry, str] = {
         swinv2_large_window12to16_192to256::ms_in22k_ft_in1k
     """,
     ImageGeometry(224, 0.875, "bicubic"): """
+        hrnet_w18_small::gluon_in1k hrnet_w18_small_v2::gluon_in1k
         resnest50d_1s4x24d::in1k resnest50d_4s2x40d::in1k
         convnext_base::fb_in1k:fb_in22k:fb_in22k_ft_in1k
         convnext_large::fb_in1k:fb_in22k:fb_in22k_ft_in1k
@@ -202,7 +203,13 @@ _TIMM: dict[ImageGeometry, str] = {
     ImageGeometry(299, 0.94, "bicubic"): """
         xception65::ra3_in1k xception41p::ra3_in1k xception65p::ra3_in1k
     """,
+    ImageGeometry(224, 0.95, "bilinear"): """
+        hrnet_w18::ms_aug_in1k hrnet_w18_ssld::paddle_in1k hrnet_w48_ssld::paddle_in1k
+    """,
     ImageGeometry(224, 0.875, "bilinear"): """
+        hrnet_w18:ms_in1k hrnet_w18_small:ms_in1k hrnet_w18_small_v2:ms_in1k hrnet_w30::ms_in1k
+        hrnet_w32::ms_in1k hrnet_w40::ms_in1k hrnet_w44::ms_in1k hrnet_w48::ms_in1k
+        hrnet_w64::ms_in1k
         dla34::in1k dla46_c::in1k dla46x_c::in1k dla60::in1k dla60x::in1k dla60x_c::in1k
         dla60_res2net::in1k dla60_res2next::in1k dla102::in1k dla102x::in1k dla102x2::in1k
         dla169::in1k

@@ -22,7 +22,7 @@ from cnnlab.pretrained.key_maps import (
     vgg,
 )
 from cnnlab.pretrained.key_maps.inception import googlenet, inception_v3, inception_v4, xception
-from cnnlab.pretrained.key_maps.residual import dla
+from cnnlab.pretrained.key_maps.residual import dla, hrnet
 from cnnlab.pretrained.key_maps.rules import KeyMap
 from cnnlab.pretrained.options import encoder_name
 from cnnlab.pretrained.peer import Argument, ReferenceModel
@@ -251,6 +251,19 @@ PEERS: tuple[ReferenceModel, ...] = (
         ("dla169", "dla169", "in1k"),
         ("dla60_res2net", "dla60_res2net", "in1k"),
         ("dla60_res2next", "dla60_res2next", "in1k"),
+    ]),
+    *_timm(hrnet.timm, [
+        ("hrnet_w18_small", "hrnet_w18_small", "gluon_in1k"),
+        ("hrnet_w18_small_v2", "hrnet_w18_small_v2", "gluon_in1k"),
+        ("hrnet_w18", "hrnet_w18", "ms_aug_in1k"),
+        ("hrnet_w30", "hrnet_w30", "ms_in1k"),
+        ("hrnet_w32", "hrnet_w32", "ms_in1k"),
+        ("hrnet_w40", "hrnet_w40", "ms_in1k"),
+        ("hrnet_w44", "hrnet_w44", "ms_in1k"),
+        ("hrnet_w48", "hrnet_w48", "ms_in1k"),
+        ("hrnet_w64", "hrnet_w64", "ms_in1k"),
+        ("hrnet_w18_ssld", "hrnet_w18_ssld", "paddle_in1k"),
+        ("hrnet_w48_ssld", "hrnet_w48_ssld", "paddle_in1k"),
     ]),
     *_timm(repvgg.timm, [
         ("repvgg_a0", "repvgg_a0", "rvgg_in1k"),

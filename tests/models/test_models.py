@@ -46,7 +46,7 @@ _SIZES = {"stage_sizes", "depth", "width", "widths", "group_width", "growth_rate
           "stages", "stem_width", "stem_kernel", "patch_size", "image_size", "heads", "window",
           "hidden", "channels", "dropout_rate", "stochastic_depth_rate", "norm_epsilon",
           "norm_momentum", "stem_channels", "last_channels", "scale", "depths", "entry",
-          "middle_blocks", "pretrained_window"}  # fmt: skip
+          "middle_blocks", "pretrained_window", "branch_blocks", "first_width"}  # fmt: skip
 
 
 def kind(name):
@@ -164,6 +164,24 @@ SMALL = {
     "dla102x2": {"depths": (1, 1), "widths": (4, 4, 32, 32)},
     "dla60_res2net": {"depths": (1, 1), "widths": (4, 4, 8, 8)},
     "dla60_res2next": {"depths": (1, 1), "widths": (4, 4, 32, 32)},
+    "hrnet_w18_small": {
+        "width": 4,
+        "stage_sizes": (1, 1),
+        "branch_blocks": 1,
+        "first_width": 4,
+        "stem_width": 4,
+        "head_width": 4,
+        "head_features": 8,
+    },
+    "hrnet_w18_ssld": {
+        "width": 4,
+        "stage_sizes": (1, 1),
+        "branch_blocks": 1,
+        "first_width": 4,
+        "stem_width": 4,
+        "head_width": 4,
+        "head_features": 8,
+    },
     "convnext_tiny": {"stage_sizes": (1, 1), "width": 8, "patch_size": 2},
     "convnextv2_atto": {"stage_sizes": (1, 1), "width": 8, "patch_size": 2},
     "squeezenet1_1": {"stem_width": 6, "stages": (((4, 4),), ((4, 6),))},
@@ -323,7 +341,7 @@ PAIRED = {
     "seresnext26d_32x4d", "seresnext101_64x4d", "ecaresnet50d", "ecaresnetlight", "repvgg_b1g4",
     "tf_efficientnetv2_b0", "mobilenetv2_110d", "mobilenetv4_conv_aa_medium",
     "res2next50", "res2net50d", "resnest50d_1s4x24d",
-    "dla46_c", "dla46x_c", "dla102x", "dla102x2", "dla60_res2next",
+    "dla46_c", "dla46x_c", "dla102x", "dla102x2", "dla60_res2next", "hrnet_w18_ssld",
 }  # fmt: skip
 
 
@@ -498,6 +516,8 @@ def test_backbone_alone_is_a_module():
         ("dla34", {"widths": (8, 8, 8)}, "one for each of the 4 stages of depths"),
         ("dla34", {"groups": 2}, "options of bottleneck blocks"),
         ("dla60", {"stem": "cifra"}, "choose imagenet"),
+        ("hrnet_w18_small", {"stage_sizes": ()}, "at least one number"),
+        ("hrnet_w18_small", {"stem": "deep"}, "choose imagenet"),
         ("resnest14d", {"radix": 3}, "radix=3 must be at least 1, and divide the 64 channels"),
         ("lenet", {"pool": "mean"}, "Unknown pooling 'mean'"),
         ("edgenext_small", {"heads": 7}, "must be multiples of heads=7: change either"),

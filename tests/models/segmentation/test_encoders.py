@@ -63,6 +63,7 @@ ROWS = {
     "regnet": {"widths": (8,) * 4, "group_width": 8},
     "resnest": {"width": 32},
     "dla": {"widths": (8, 8, 32, 32, 32, 32)},
+    "hrnet": {"width": 8, "branch_blocks": 1, "head_width": 4},
     "repvgg": {"widths": (8,) * 5},
     "mnasnet": {"stages": [(2, 3, 8, 1, 2)] * 4},
     "squeezenet": {"stages": [[(4, 4)]] * 3},

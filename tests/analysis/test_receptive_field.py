@@ -19,12 +19,9 @@ from cnnlab.models.heads import LinearHead
 from cnnlab.nn.attention.window_attention import WindowAttention
 from cnnlab.nn.choices import Identity
 from cnnlab.nn.pool import max_pool
+from tests.marks import slow
 
 RGB = (64, 64, 3)
-
-
-def slow(*values):
-    return pytest.param(*values, marks=pytest.mark.slow)
 
 
 def fields(model, image_shape=RGB):

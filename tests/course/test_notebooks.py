@@ -6,6 +6,7 @@ from nbclient import NotebookClient
 
 from cnnlab.course.notebooks import build_notebooks, notebook
 from cnnlab.course.pages import Code, pieces, read_pages
+from tests.marks import exhaustive, slow
 
 PAGES = {page.name: page for page in read_pages()}
 
@@ -30,10 +31,7 @@ SOME = ("digits", "convolution", "resnet")
 
 @pytest.mark.parametrize(
     "name",
-    [
-        pytest.param(n, marks=pytest.mark.slow if n in SOME else pytest.mark.exhaustive)
-        for n in PAGES
-    ],
+    [slow(name) if name in SOME else exhaustive(name) for name in PAGES],
 )
 def test_notebook_runs_and_prints_what_the_page_shows(name, tmp_path):
     found = notebook(PAGES[name])

@@ -8,6 +8,7 @@ from cnnlab.errors import UserError
 from cnnlab.models import create_model, list_models
 from cnnlab.models.catalog import MODELS
 from cnnlab.models.costs import usual_cost
+from tests.marks import exhaustive
 from tests.models.make_costs import FORMS, TABLE, TIMM_NAMES, row, timm_names
 
 _SAMPLE = ("mlp", "lenet", "alexnet", "resnet18", "mobilenet_v2", "unet", "unet3d")
@@ -44,7 +45,7 @@ def test_a_name_of_timm_is_answered_by_ours(name, sentence):
 
 @pytest.mark.parametrize(
     "name",
-    [n if n in _SAMPLE else pytest.param(n, marks=pytest.mark.exhaustive) for n in FORMS],
+    [n if n in _SAMPLE else exhaustive(n) for n in FORMS],
 )
 def test_row_is_what_the_network_is(name):
     assert json.loads(TABLE.read_text())[name] == row(name)

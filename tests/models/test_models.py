@@ -15,15 +15,8 @@ from cnnlab.models import catalog, create_model, list_models, model_options
 from cnnlab.nn import conv
 from cnnlab.registry import MODELS
 from cnnlab.train import num_parameters
+from tests.marks import exhaustive, slow
 from tests.models.counts import COUNTS, OTHER_COUNTS
-
-
-def slow(name):
-    return pytest.param(name, marks=pytest.mark.slow)
-
-
-def exhaustive(name):
-    return pytest.param(name, marks=pytest.mark.exhaustive)
 
 
 def features_and_logits(model, images):

@@ -14,6 +14,7 @@ from cnnlab.pretrained.convert import COUNTER, named_tensors, state_dict
 from cnnlab.pretrained.loading import fit_weights, load
 from cnnlab.pretrained.peers import PEERS, find_peer
 from cnnlab.pretrained.sources import Weights
+from tests.marks import exhaustive
 from tests.pretrained.peer_networks import (
     arrays_of,
     build_segmenter,
@@ -184,10 +185,7 @@ def tensors_of_both(case):
 @pytest.mark.peer
 @pytest.mark.parametrize(
     "encoder",
-    [
-        name if name in FIRST.values() else pytest.param(name, marks=pytest.mark.exhaustive)
-        for name in ENCODERS
-    ],
+    [name if name in FIRST.values() else exhaustive(name) for name in ENCODERS],
 )
 def test_tensors_of_every_encoder(encoder):
     ours, theirs = tensors_of_both(Case("smp", f"fpn-{encoder}"))
@@ -226,10 +224,7 @@ def test_every_native_encoder_is_known_or_refused_for_a_reason():
     "encoder",
     [
         "resnet50",
-        *(
-            pytest.param(name, marks=pytest.mark.exhaustive)
-            for name in ("vgg13", "mobilenet_v2", "tu-seresnet50")
-        ),
+        *(exhaustive(name) for name in ("vgg13", "mobilenet_v2", "tu-seresnet50")),
     ],
 )
 @pytest.mark.parametrize("decoder", DECODERS)

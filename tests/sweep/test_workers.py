@@ -25,6 +25,7 @@ from cnnlab.train import Interrupted
 from cnnlab.train.callbacks.json_lines import CLOCKED, read_rows
 from cnnlab.train.runtime.signals import StopRequests
 from tests.conftest import files_left
+from tests.marks import exhaustive, slow
 from tests.sweep.objectives import CALLS, curve, parabola, slow_curve
 
 SPACE = {"x": "uniform(0, 1)"}
@@ -110,8 +111,10 @@ def test_one_worker_killed_leaves_the_study_as_it_was(tmp_path, monkeypatch):
     assert told(parts) == told(whole)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("pruner", ["asha", "hyperband", "median(startup=2)"])
+@pytest.mark.parametrize(
+    "pruner",
+    [exhaustive("asha"), slow("hyperband"), exhaustive("median(startup=2)")],
+)
 def test_one_worker_killed_again_and_again(pruner, tmp_path, monkeypatch):
     whole, parts = undisturbed_and_killed(
         tmp_path, monkeypatch, "tpe(startup=4)", pruner, trials=24, workers=1, kills=6
@@ -120,8 +123,7 @@ def test_one_worker_killed_again_and_again(pruner, tmp_path, monkeypatch):
     assert told(parts) == told(whole)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("sampler", ["random", "sobol"])
+@pytest.mark.parametrize("sampler", [slow("random"), exhaustive("sobol")])
 def test_several_workers_killed_where_results_do_not_matter(sampler, tmp_path, monkeypatch):
     """Whichever worker is faster, each trial is what its number says."""
     whole, parts = undisturbed_and_killed(
@@ -203,8 +205,7 @@ def test_a_decision_that_was_lost_is_made_again(tmp_path):
     assert playing(tmp_path / "parts", forgetful=True) == whole
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [exhaustive(1), slow(2)])
 def test_killed_workers_of_real_runs(tiny_config, tmp_path, workers):
     """Ten kills each: every trial goes on from its checkpoint, bit for bit, and leaves no trash."""
     config = apply_overrides(

@@ -14,6 +14,7 @@ from cnnlab.train import fit
 from cnnlab.train.checkpoints.remains import remove_remains
 from cnnlab.train.runtime.workdir import Workdir
 from tests.conftest import files_left
+from tests.marks import exhaustive
 from tests.train.test_loop import Quiet, assert_same_run
 
 STEPS_PER_KILL = 12
@@ -45,7 +46,7 @@ for line in sys.stdin:
 """
 
 
-@pytest.mark.parametrize("kills", [3, pytest.param(40, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [3, exhaustive(40)])
 def test_a_run_that_is_killed_again_and_again(tiny_config, tmp_path, kills):
     moments = random.Random(kills)
     config = apply_overrides(

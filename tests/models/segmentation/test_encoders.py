@@ -13,6 +13,7 @@ from cnnlab.models.segmentation.encoder_decoder.encoders import (
     make_encoder,
     pyramid,
 )
+from tests.marks import slow
 
 DECODERS = [name for name in list_models(task="segmentation") if "encoder" in model_options(name)]
 ENCODERS = [name for name in list_models(task="classification") if name != "mlp"]
@@ -114,10 +115,6 @@ def refusal(name, encoder):
     is_vit = encoder.startswith(("vit_", "deit"))
     skips = {"fcn8s"} if few else {"fcn8s", "fcn16s"} if is_vit else {}
     return "take fcn32s" if name in skips else None
-
-
-def slow(*values):
-    return pytest.param(*values, marks=pytest.mark.slow)
 
 
 @pytest.mark.parametrize("encoder", [n if n in QUICK else slow(n) for n in WHOLE])

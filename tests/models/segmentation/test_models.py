@@ -11,6 +11,7 @@ from cnnlab.errors import UserError
 from cnnlab.models import create_model, list_models, model_task
 from cnnlab.nn import conv
 from cnnlab.train import num_parameters
+from tests.marks import exhaustive, slow
 from tests.models.segmentation.counts import COUNTS, OTHER_COUNTS, SMALL
 
 NAMES = list_models(task="segmentation")
@@ -56,14 +57,6 @@ def test_every_model_has_a_count_with_its_source_and_a_small_form():
     assert set(COUNTS) == set(SMALL) == set(NAMES)
     assert all(len(count.source) > 5 for count in COUNTS.values())
     assert {model_task(name) for name in NAMES} == {"segmentation"}
-
-
-def slow(*values):
-    return pytest.param(*values, marks=pytest.mark.slow)
-
-
-def exhaustive(*values):
-    return pytest.param(*values, marks=pytest.mark.exhaustive)
 
 
 @pytest.mark.parametrize(

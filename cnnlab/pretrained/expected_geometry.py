@@ -43,13 +43,6 @@ _TIMM: dict[ImageGeometry, str] = {
     ImageGeometry(192, 0.9, "bicubic"): """
         swinv2_base_window12_192::ms_in22k swinv2_large_window12_192::ms_in22k
     """,
-    ImageGeometry(256, 0.9, "bicubic"): """
-        swinv2_tiny_window8_256::ms_in1k swinv2_small_window8_256::ms_in1k
-        swinv2_base_window8_256::ms_in1k swinv2_tiny_window16_256::ms_in1k
-        swinv2_small_window16_256::ms_in1k swinv2_base_window16_256::ms_in1k
-        swinv2_base_window12to16_192to256::ms_in22k_ft_in1k
-        swinv2_large_window12to16_192to256::ms_in22k_ft_in1k
-    """,
     ImageGeometry(224, 0.875, "bicubic"): """
         hrnet_w18_small::gluon_in1k hrnet_w18_small_v2::gluon_in1k
         resnest50d_1s4x24d::in1k resnest50d_4s2x40d::in1k
@@ -309,6 +302,11 @@ _TIMM: dict[ImageGeometry, str] = {
         mobilenetv4_conv_aa_large::e230_r448_in12k_ft_in1k
     """,
     ImageGeometry(256, 0.9, "bicubic"): """
+        swinv2_tiny_window8_256::ms_in1k swinv2_small_window8_256::ms_in1k
+        swinv2_base_window8_256::ms_in1k swinv2_tiny_window16_256::ms_in1k
+        swinv2_small_window16_256::ms_in1k swinv2_base_window16_256::ms_in1k
+        swinv2_base_window12to16_192to256::ms_in22k_ft_in1k
+        swinv2_large_window12to16_192to256::ms_in22k_ft_in1k
         edgenext_x_small::in1k edgenext_xx_small::in1k
     """,
     ImageGeometry(256, 0.95, "bicubic"): """

@@ -1,9 +1,13 @@
 """What pretrained weights expect of the size of images."""
 
+import ast
+from collections import Counter
+from pathlib import Path
+
 import pytest
 
 from cnnlab.models import model_task
-from cnnlab.pretrained import image_geometry
+from cnnlab.pretrained import expected_geometry, image_geometry
 from cnnlab.pretrained.expected_geometry import ImageGeometry
 from cnnlab.pretrained.peers import PEERS
 
@@ -16,6 +20,14 @@ def test_known_sources():
     assert image_geometry("torchvision/resnet50") == ImageGeometry(224, 224 / 232, "bilinear")
     for unknown in ("timm/resnet18.nobody", "smp/someone/streets", "weights.pth", "runs/head"):
         assert image_geometry(unknown) is None
+
+
+def test_each_geometry_is_one_key():
+    """A second entry of the same key would replace the first without a word."""
+    tree = ast.parse(Path(expected_geometry.__file__).read_text())
+    for table in (node for node in ast.walk(tree) if isinstance(node, ast.Dict)):
+        keys = Counter(ast.unparse(key) for key in table.keys if key)
+        assert max(keys.values(), default=1) == 1
 
 
 @pytest.mark.peer

@@ -80,6 +80,8 @@ def main(argv: list[str]) -> int:
         try:
             status, sentence = _dispatch(name, rest), ""
             output.flush()
+            if output.is_broken:  # and SIGINT is ignored, as in the background of a script
+                status = 130
         except KeyboardInterrupt:
             status, sentence = 130, "" if output.is_broken else "Interrupted."
         except Exception as error:

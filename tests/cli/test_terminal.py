@@ -146,9 +146,16 @@ def test_a_closed_pipe_saves_as_ctrl_c_does(tmp_path):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
-def test_output_that_cannot_be_written_is_one_sentence():
+@pytest.mark.parametrize("interrupt", [signal.SIG_DFL, signal.SIG_IGN])
+def test_output_that_cannot_be_written_is_one_sentence(interrupt):
+    """Also in the background of a script, where SIGINT is ignored."""
     with open("/dev/full", "w") as full:
-        process = launch("list", "experiments", stdout=full)
+        process = launch(
+            "list",
+            "experiments",
+            stdout=full,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, interrupt),
+        )
         _, errors = process.communicate()
     assert process.returncode == 128 + signal.SIGINT
     assert errors == "error: The output cannot be written: No space left on device.\n"

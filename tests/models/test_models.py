@@ -379,7 +379,7 @@ def test_contract(name, monkeypatch):
     assert evaluate._cache_size() == 1
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", [slow(n) if n in PAIRED else n for n in SMALL])
 def test_bfloat16_computes_in_it_and_keeps_float32_outside(name):
     model, images, grad = small(name, "bfloat16")
     (features, _), variables = jax.eval_shape(

@@ -26,7 +26,7 @@ from cnnlab.pretrained.key_maps.residual import dla, hrnet
 from cnnlab.pretrained.key_maps.rules import KeyMap
 from cnnlab.pretrained.options import encoder_name
 from cnnlab.pretrained.peer import Argument, ReferenceModel
-from cnnlab.pretrained.segmenter_peers import SEGMENTERS
+from cnnlab.pretrained.segmenter_peers import segmenters
 
 # `smp` is segmentation_models_pytorch, as its users import it.
 LIBRARIES = ("torchvision", "timm", "smp")
@@ -55,7 +55,7 @@ def _timm(naming: KeyMap, rows: Sequence[tuple], **more: Any) -> list[ReferenceM
     return peers
 
 
-PEERS: tuple[ReferenceModel, ...] = (
+_CLASSIFIERS: tuple[ReferenceModel, ...] = (
     *_torchvision(alexnet.torchvision, {"alexnet": ("alexnet-owt-7be5be79",)}),
     *_torchvision(vgg.torchvision, {
         "vgg11": ("vgg11-8a719046",),
@@ -513,8 +513,8 @@ PEERS: tuple[ReferenceModel, ...] = (
                        f"tf_efficientnet_lite{size}", {}, (mobile.efficientnet_pytorch,))
         for size in range(5)
     ),
-    *SEGMENTERS,
 )  # fmt: skip
+PEERS: tuple[ReferenceModel, ...] = (*_CLASSIFIERS, *segmenters(_CLASSIFIERS))
 
 # Architectures that none of the libraries has; a pattern, and why.
 WITHOUT_PEER = {

@@ -4,13 +4,14 @@ segmentation_models_pytorch has every architecture on every encoder. Names are t
 architecture and the encoder of `smp.create_model`, joined by a dash.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from cnnlab.pretrained.key_maps import densenet, mobile, regnet, resnet, transformers, vgg
+from cnnlab.pretrained.key_maps import densenet, mobile, resnet, transformers, vgg
 from cnnlab.pretrained.key_maps import segmenters as names
 from cnnlab.pretrained.key_maps.rules import KeyMap
 from cnnlab.pretrained.peer import Argument, ReferenceModel
+from cnnlab.pretrained.timm_encoders import Encoder, timm_encoders
 
 _AUX = {"aux": Argument("aux_loss")}
 _TORCHVISION = tuple(
@@ -58,27 +59,6 @@ _MOBILE = tuple(
 )
 
 
-class _Encoder(NamedTuple):
-    """An encoder of segmentation_models_pytorch whose maps equal those of one of our classifiers.
-
-    Attributes:
-      name: our name of the classifier.
-      naming: key map of its tensors there, without the prefix.
-      tu: whether that library uses timm's code, which dilates like torchvision's.
-      dilates: whether it can dilate in both libraries.
-      options: our options of the classifier with which its maps are equal.
-      halved: whether there is a map of half the image's size; where there is none, that library
-        gives decoders an empty one.
-    """
-
-    name: str
-    naming: KeyMap
-    tu: bool = False
-    dilates: bool = True
-    options: Mapping[str, Any] = {}
-    halved: bool = True
-
-
 # Width, depth, and the image size in pixels for which EfficientNet-PyTorch computes its padding.
 _EFFICIENTNETS = {
     "b0": (1.0, 1.0, 224),
@@ -92,7 +72,7 @@ _EFFICIENTNETS = {
 }
 _STEM_MAP = {"level_maps": "stem"}
 _TIMM_EFFICIENTNETS = {
-    f"timm-efficientnet-{size}": _Encoder(
+    f"timm-efficientnet-{size}": Encoder(
         f"efficientnet_{size if size in _EFFICIENTNETS else 'b7'}",
         mobile.timm_efficientnet,
         dilates=False,
@@ -101,7 +81,7 @@ _TIMM_EFFICIENTNETS = {
     for size, (width, depth, *_) in (_EFFICIENTNETS | {"b8": (2.2, 3.6), "l2": (4.3, 5.3)}).items()
 }
 _TIMM_LITES = {
-    f"timm-tf_efficientnet_lite{number}": _Encoder(
+    f"timm-tf_efficientnet_lite{number}": Encoder(
         "tf_efficientnet_lite0",
         mobile.timm_efficientnet,
         dilates=False,
@@ -114,7 +94,7 @@ _CAFFE = {"ceil_pool": True}
 
 _ENCODERS = {
     **{
-        name: _Encoder(name, resnet.v1)
+        name: Encoder(name, resnet.v1)
         for name in (
             "resnet18",
             "resnet34",
@@ -126,34 +106,34 @@ _ENCODERS = {
         )
     },
     **{
-        f"vgg{depth}{norm}": _Encoder(f"vgg{depth}{norm}", vgg.torchvision, dilates=False)
+        f"vgg{depth}{norm}": Encoder(f"vgg{depth}{norm}", vgg.torchvision, dilates=False)
         for depth in (11, 13, 16, 19)
         for norm in ("", "_bn")
     },
     **{
-        f"resnext101_32x{width}d": _Encoder(
+        f"resnext101_32x{width}d": Encoder(
             "resnext101_32x8d", resnet.v1, options={"group_width": width}
         )
         for width in (4, 16, 32, 48)
     },
     **{
-        f"se_resnet{depth}": _Encoder(
+        f"se_resnet{depth}": Encoder(
             f"seresnet{depth}", resnet.senet, options=_CAFFE | {"stride_on": "1x1"}
         )
         for depth in (50, 101, 152)
     },
     **{
-        f"se_resnext{depth}_32x4d": _Encoder(
+        f"se_resnext{depth}_32x4d": Encoder(
             "seresnext50_32x4d", resnet.senet, options=_CAFFE | {"stage_sizes": (3, 4, third, 3)}
         )
         for depth, third in ((50, 6), (101, 23))
     },
     **{
-        name: _Encoder(name, densenet.today, dilates=False, options={"final_activation": False})
+        name: Encoder(name, densenet.today, dilates=False, options={"final_activation": False})
         for name in ("densenet121", "densenet161", "densenet169", "densenet201")
     },
     **{
-        f"efficientnet-{size}": _Encoder(
+        f"efficientnet-{size}": Encoder(
             f"efficientnet_{size}",
             mobile.efficientnet_pytorch,
             dilates=False,
@@ -165,34 +145,10 @@ _ENCODERS = {
     **_TIMM_EFFICIENTNETS,
     **_TIMM_LITES,
     **{
-        f"mit_b{size}": _Encoder(f"mit_b{size}", transformers.mit_smp, dilates=False, halved=False)
+        f"mit_b{size}": Encoder(f"mit_b{size}", transformers.mit_smp, dilates=False, halved=False)
         for size in range(6)
     },
-    "mobilenet_v2": _Encoder("mobilenet_v2", mobile.torchvision_v2),
-    **{
-        f"tu-{name}": _Encoder(name, resnet.v1, tu=True)
-        for name in (
-            "wide_resnet50_2",
-            "wide_resnet101_2",
-            "resnext101_64x4d",
-            "seresnet18",
-            "seresnet34",
-            "seresnet50",
-            "seresnet101",
-            "seresnet152",
-            "seresnext50_32x4d",
-        )
-    },
-    **{
-        f"tu-{theirs}": _Encoder(name, regnet.timm, tu=True, dilates=False)
-        for theirs, name in (
-            ("regnety_004", "regnet_y_400mf"),
-            ("regnety_008_tv", "regnet_y_800mf"),
-            ("regnety_016", "regnet_y_1_6gf"),
-            ("regnety_032", "regnet_y_3_2gf"),
-            ("regnety_080_tv", "regnet_y_8gf"),
-        )
-    },
+    "mobilenet_v2": Encoder("mobilenet_v2", mobile.torchvision_v2),
 }
 
 
@@ -282,8 +238,8 @@ _DECODERS = {
 }
 
 
-def _smp(decoder_name: str, encoder_name: str) -> ReferenceModel:
-    decoder, encoder = _DECODERS[decoder_name], _ENCODERS[encoder_name]
+def _smp(decoder_name: str, encoder_name: str, encoder: Encoder) -> ReferenceModel:
+    decoder = _DECODERS[decoder_name]
     options = {"encoder": encoder.name, **decoder.options}
     if encoder.options:
         options["encoder_options"] = dict(encoder.options)
@@ -300,8 +256,8 @@ def _smp(decoder_name: str, encoder_name: str) -> ReferenceModel:
     )
 
 
-def _agrees(decoder_name: str, encoder_name: str) -> bool:
-    encoder, decoder = _ENCODERS[encoder_name], _DECODERS[decoder_name]
+def _agrees(decoder_name: str, encoder: Encoder) -> bool:
+    decoder = _DECODERS[decoder_name]
     # PSPNet cuts the encoder off, and there are no weights of the rest where timm's code does it.
     cut_off = decoder_name == "pspnet" and encoder.tu
     takes = (encoder.dilates or not decoder.dilates) and (encoder.halved or not decoder.halved)
@@ -333,9 +289,17 @@ _DPT = tuple(
     )
 )
 
-SEGMENTERS: tuple[ReferenceModel, ...] = (
-    *_TORCHVISION,
-    *_MOBILE,
-    *_DPT,
-    *(_smp(d, e) for d in _DECODERS for e in _ENCODERS if _agrees(d, e)),
-)
+
+def segmenters(classifiers: Sequence[ReferenceModel]) -> tuple[ReferenceModel, ...]:
+    """Returns the reference models of segmentation networks.
+
+    Args:
+      classifiers: those of classifiers, which are encoders in segmentation_models_pytorch too.
+    """
+    encoders = _ENCODERS | timm_encoders(classifiers)
+    return (
+        *_TORCHVISION,
+        *_MOBILE,
+        *_DPT,
+        *(_smp(d, name, e) for d in _DECODERS for name, e in encoders.items() if _agrees(d, e)),
+    )

@@ -26,7 +26,7 @@ from cnnlab.pretrained.key_maps.residual import dla, hrnet
 from cnnlab.pretrained.key_maps.rules import KeyMap
 from cnnlab.pretrained.options import encoder_name
 from cnnlab.pretrained.peer import Argument, ReferenceModel
-from cnnlab.pretrained.segmenter_peers import segmenters
+from cnnlab.pretrained.segmenter_peers import segmenters, why_no_segmenter
 
 # `smp` is segmentation_models_pytorch, as its users import it.
 LIBRARIES = ("torchvision", "timm", "smp")
@@ -550,9 +550,12 @@ def peers_with_encoder(
 
 
 def find_peer(library: str, name: str) -> ReferenceModel:
-    """Returns the reference model `name` in `library`; the error names the nearest known ones."""
+    """Returns the reference model `name` in `library`; the error says why, or the nearest ones."""
     known = {peer.name: peer for peer in PEERS if peer.library == library}
     if name not in known:
+        why = why_no_segmenter(name, _CLASSIFIERS) if library == "smp" else None
+        if why is not None:
+            raise UserError(f"The weights of '{library}/{name}' cannot be loaded: {why}.")
         raise UserError(
             f"'{library}/{name}' is none of the networks whose weights can be "
             f"loaded.{did_you_mean(name, known)}"

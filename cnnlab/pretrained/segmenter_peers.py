@@ -11,7 +11,7 @@ from cnnlab.pretrained.key_maps import densenet, mobile, resnet, transformers, v
 from cnnlab.pretrained.key_maps import segmenters as names
 from cnnlab.pretrained.key_maps.rules import KeyMap
 from cnnlab.pretrained.peer import Argument, ReferenceModel
-from cnnlab.pretrained.timm_encoders import Encoder, timm_encoders
+from cnnlab.pretrained.timm_encoders import Encoder, timm_encoders, why_different
 
 _AUX = {"aux": Argument("aux_loss")}
 _TORCHVISION = tuple(
@@ -162,6 +162,7 @@ class _Decoder(NamedTuple):
       arguments: our options that may differ from their defaults, and the arguments there.
       dilates: whether it needs an encoder that dilates.
       halved: whether it needs an encoder with a map of half the image's size.
+      exact: whether each map must have exactly half the size of the finer one.
     """
 
     name: str
@@ -170,6 +171,7 @@ class _Decoder(NamedTuple):
     arguments: Mapping[str, Argument] = {}
     dilates: bool = False
     halved: bool = False
+    exact: bool = True
 
 
 _WIDTHS = {"widths": Argument("decoder_channels")}
@@ -180,7 +182,13 @@ _DEEPLAB = {
     "output_stride": Argument("encoder_output_stride", (8, 16)),
 }
 _DECODERS = {
-    "unet": _Decoder("encoder_unet", names.smp_unet, arguments=_WIDTHS | _ATTENTION, halved=True),
+    "unet": _Decoder(
+        "encoder_unet",
+        names.smp_unet,
+        arguments=_WIDTHS | _ATTENTION,
+        halved=True,
+        exact=False,
+    ),
     "unetplusplus": _Decoder(
         "encoder_unetplusplus",
         names.smp_unetplusplus,
@@ -234,6 +242,7 @@ _DECODERS = {
         "segformer",
         names.smp_segformer,
         arguments={"width": Argument("decoder_segmentation_channels")},
+        exact=False,
     ),
 }
 
@@ -256,12 +265,23 @@ def _smp(decoder_name: str, encoder_name: str, encoder: Encoder) -> ReferenceMod
     )
 
 
-def _agrees(decoder_name: str, encoder: Encoder) -> bool:
+def _why_not(decoder_name: str, encoder: Encoder) -> str | None:
+    """Why an architecture on an encoder there is none of our networks; None if it is one."""
     decoder = _DECODERS[decoder_name]
-    # PSPNet cuts the encoder off, and there are no weights of the rest where timm's code does it.
-    cut_off = decoder_name == "pspnet" and encoder.tu
-    takes = (encoder.dilates or not decoder.dilates) and (encoder.halved or not decoder.halved)
-    return takes and not cut_off
+    if decoder_name == "pspnet" and encoder.tu:
+        return "pspnet drops the last stages of timm's networks there, and their weights with them"
+    if decoder.dilates and not encoder.dilates:
+        return f"{decoder_name} dilates its encoder, which this one cannot do alike in both"
+    if decoder.halved and not encoder.halved:
+        return f"{decoder_name} needs a map of half the image's size, which this encoder has not"
+    # There, all but one raise an error of PyTorch's about the sizes, and UPerNet's logits are
+    # smaller than the image.
+    if decoder.exact and not encoder.padded:
+        return (
+            f"{decoder_name} takes maps to halve exactly there, and this encoder has convolutions "
+            "without padding"
+        )
+    return None
 
 
 # DPT reads the blocks of timm's ViTs, which no other architecture of that library can. Its encoder
@@ -301,5 +321,26 @@ def segmenters(classifiers: Sequence[ReferenceModel]) -> tuple[ReferenceModel, .
         *_TORCHVISION,
         *_MOBILE,
         *_DPT,
-        *(_smp(d, name, e) for d in _DECODERS for name, e in encoders.items() if _agrees(d, e)),
+        *(
+            _smp(decoder, name, encoder)
+            for decoder in _DECODERS
+            for name, encoder in encoders.items()
+            if _why_not(decoder, encoder) is None
+        ),
     )
+
+
+def why_no_segmenter(name: str, classifiers: Sequence[ReferenceModel]) -> str | None:
+    """Returns why a network of segmentation_models_pytorch is none of ours; None if not known.
+
+    Args:
+      name: architecture and encoder, joined by a dash.
+      classifiers: those of classifiers.
+    """
+    decoder, _, encoder = name.partition("-")
+    encoders = _ENCODERS | timm_encoders(classifiers)
+    if decoder not in _DECODERS:
+        return None
+    if encoder in encoders:
+        return _why_not(decoder, encoders[encoder])
+    return why_different(encoder, classifiers)

@@ -163,7 +163,11 @@ def _names_in(path: Path) -> list[str]:
     it ends in a checksum like timm's and torchvision's files or is in the hub's cache.
     """
     stem = path.name.partition(".")[0]
-    names = [peer.name for peer in PEERS if re.match(rf"{re.escape(peer.name)}(?![a-z0-9])", stem)]
+    names = [
+        peer.name
+        for peer in PEERS
+        if stem.startswith(peer.name) and not re.match("[a-z0-9]", stem[len(peer.name) :])
+    ]
     name = max(names, key=len, default=None)
     official = re.search(r"-[0-9a-f]{8,10}$", stem)
     found = [name] if name and (official or name not in list_models()) else []

@@ -118,6 +118,16 @@ def _timm_families():
     return lines
 
 
+# Names of encoders that are listed together.
+_PATTERNS = (
+    "vgg*", "densenet*", "efficientnet-*", "timm-*", "mit_b*", "tu-convnext*",
+    "tu-dla*", "tu-ecaresnet*", "tu-edgenext*", "tu-efficientnet*", "tu-hrnet*", "tu-inception*",
+    "tu-mnasnet*", "tu-mobilenetv?_*", "tu-regnet*", "tu-repvgg*", "tu-res2ne*", "tu-resnest*",
+    "tu-resnet*d", "tu-resnet*t", "tu-resnext*d_*", "tu-seresnet*d", "tu-seresnext*d_*",
+    "tu-seresnext*t_*", "tu-tf_efficientnet*", "tu-vgg*",
+)  # fmt: skip
+
+
 def _segmenters():
     rows = ["| ours | torchvision | segmentation_models_pytorch |", "|---|---|---|"]
     found = {
@@ -147,10 +157,9 @@ def _segmenters():
 def _summed_up(names, all_names):
     """A pattern in the place of all names that fit it, where none of these is missing."""
     rest = set(names)
-    patterns = ("tu-*", "tu-regnety_*", "vgg*", "densenet*", "efficientnet-*", "timm-*", "mit_b*")
-    for pattern in patterns:
+    for pattern in ("tu-*", *_PATTERNS):
         fitting = set(fnmatch.filter(all_names, pattern))
-        if fitting <= rest:
+        if fitting and fitting <= rest:
             rest = rest - fitting | {pattern}
     return [f"`{name}`" for name in sorted(rest)]
 

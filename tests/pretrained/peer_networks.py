@@ -54,8 +54,9 @@ def build(library, name, num_classes=1000, **arguments):
 def build_segmenter(peer, num_classes, **arguments):
     """The same of a segmentation network."""
     torch, torchvision, *_ = libraries()
-    # MiT reads the values of a tensor where it is made.
-    with torch.device("cpu" if "-mit_b" in peer.name else "meta"):
+    # MiT reads the values of a tensor where it is made; filters that blur are constants.
+    on_cpu = "-mit_b" in peer.name or "-mobilenetv4_conv_blur" in peer.name
+    with torch.device("cpu" if on_cpu else "meta"):
         if peer.library == "torchvision":
             return torchvision.models.get_model(
                 peer.name, weights=None, weights_backbone=None, num_classes=num_classes, **arguments

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from cnnlab.errors import UserError
 from cnnlab.models import create_model
 from cnnlab.models.catalog import model_family
 from cnnlab.pretrained.arguments import arguments_of, misfits, with_arguments
@@ -107,6 +108,38 @@ CASES = [
     ),
     Case("smp", "segformer-mit_b0"),
     Case("smp", "segformer-resnet18", {"width": 32}),
+    *(
+        Case("smp", f"{decoder}-tu-{encoder}", {}, (128, 96))
+        for decoder, encoder in (
+            ("segformer", "vgg11"),
+            ("unet", "legacy_xception"),
+            ("linknet", "res2net50_14w_8s"),
+            ("linknet", "resnest14d"),
+            ("linknet", "dla46_c"),
+            ("linknet", "hrnet_w18_small"),
+            ("linknet", "repvgg_a0"),
+            ("segformer", "convnext_atto"),
+            ("segformer", "edgenext_xx_small"),
+            ("linknet", "mobilenetv1_100h"),
+            ("linknet", "mobilenetv3_small_050"),
+            ("linknet", "mobilenetv4_conv_small_035"),
+            ("linknet", "tf_efficientnet_b0"),
+            ("linknet", "tf_efficientnetv2_b0"),
+            ("linknet", "mnasnet_100"),
+            ("linknet", "mobilenetv2_035"),
+        )
+    ),
+]
+# Larger ones.
+EXHAUSTIVE_CASES = [
+    Case("smp", name, options, (128, 96))
+    for name, options in (
+        ("segformer-tu-inception_v3", {}),
+        ("unet-tu-inception_v4", {}),
+        ("segformer-tu-inception_resnet_v2", {}),
+        ("deeplabv3plus-tu-xception41", {"output_stride": 8, "rates": (1, 2, 3)}),
+        ("deeplabv3plus-tu-xception41p", {"output_stride": 8, "rates": (1, 2, 3)}),
+    )
 ]
 
 
@@ -148,7 +181,7 @@ def pairs(case):
 
 
 @pytest.mark.peer
-@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize("case", [*CASES, *map(exhaustive, EXHAUSTIVE_CASES)], ids=str)
 def test_equal_logits_and_round_trip(case, record_property):
     for pair in pairs(case):
         spread = pair.theirs.std(axis=(1, 2)).max() / np.abs(pair.theirs).max()
@@ -175,7 +208,7 @@ def test_folder_that_the_library_saves(tmp_path):
 def tensors_of_both(case):
     """Names and shapes of all tensors, of ours under their names and of theirs."""
     model, _, network, _ = made_alike(case)
-    image = jax.ShapeDtypeStruct((1, 64, 64, 3), jnp.float32)
+    image = jax.ShapeDtypeStruct((1, 128, 128, 3), jnp.float32)
     shapes = jax.eval_shape(lambda x: model.init(jax.random.key(0), x, train=False), image)
     ours = {t.key: t.stored_shape for t in named_tensors(shapes, case.peer.namings[0])}
     theirs = {key: tuple(value.shape) for key, value in network.state_dict().items()}
@@ -188,7 +221,7 @@ def tensors_of_both(case):
     [name if name in FIRST.values() else exhaustive(name) for name in ENCODERS],
 )
 def test_tensors_of_every_encoder(encoder):
-    ours, theirs = tensors_of_both(Case("smp", f"fpn-{encoder}"))
+    ours, theirs = tensors_of_both(Case("smp", f"segformer-{encoder}"))
     assert ours == theirs
 
 
@@ -197,6 +230,33 @@ def test_tensors_of_every_encoder(encoder):
 def test_tensors_of_dpt(peer):
     ours, theirs = tensors_of_both(Case("smp", peer.name))
     assert ours == theirs
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("unet-tu-densenet121", "its maps of strides 4, 8 and 16 there"),
+        ("unet-tu-ghostnet_100", "its maps of strides 2 and 16"),
+        ("unet-tu-resnetv2_50", "its coarsest map there is neither normalised nor activated"),
+        ("fpn-tu-swin_tiny_patch4_window7_224", "its coarsest map there is not normalised"),
+        ("unet-tu-vit_small_patch16_224", "a vision transformer has no maps"),
+        ("fpn-tu-inception_v3", "fpn takes maps to halve exactly"),
+        ("deeplabv3-tu-regnety_004", "deeplabv3 dilates its encoder"),
+        ("pan-tu-res2net50_14w_8s", "pan dilates its encoder"),
+        ("unet-tu-convnext_tiny", "unet needs a map of half the image's size"),
+        ("pspnet-tu-resnet18", "pspnet drops the last stages"),
+    ],
+)
+def test_reason_why_timm_network_is_no_encoder(name, why):
+    with pytest.raises(UserError, match=f"'smp/{name}' cannot be loaded: {why}"):
+        find_peer("smp", name)
+
+
+def test_every_timm_network_is_an_encoder_or_refused_for_a_reason():
+    for peer in PEERS:
+        if str(peer).startswith("timm/") and f"tu-{peer.name}" not in ENCODERS:
+            with pytest.raises(UserError, match=f"'smp/segformer-tu-{peer.name}' cannot be"):
+                find_peer("smp", f"segformer-tu-{peer.name}")
 
 
 # Of that library's own encoders, those that no classifier of ours equals.

@@ -215,7 +215,7 @@ def test_an_encoder_is_named_by_its_own_field():
         ("encoder_unet", {}, "torchvision has no network like encoder_unet: use naming=smp"),
         ("deeplabv3", {"encoder": "resnet18"}, "no deeplabv3 with the maps of resnet18: it has"),
         ("deeplabv3", {"rates": (1, 2, 3)}, r"has rates=\(1, 2, 3\) and not \(12, 24, 36\)"),
-        ("deeplabv3", {"naming": "smp"}, "has dilate_first=False and not True, align_corners"),
+        ("deeplabv3", {"naming": "smp"}, "has align_corners=False and not True"),
         ("deeplabv3plus", {"naming": "smp", "output_stride": 4}, r"output_stride=4 and not \(8, 1"),
         ("fcn", {"encoder_options": {"width": 8}}, "has encoder_options.width=8 and not 64"),
         ("fcn8s", {}, "theirs is `fcn`|torchvision's `fcn` dilates"),

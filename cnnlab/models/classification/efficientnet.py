@@ -76,8 +76,8 @@ class EfficientNet(nn.Module):
       project_unexpanded: whether these blocks have their 1x1 projection also where they do not
         expand.
       level_maps: `last` gives the last map of each resolution and that of the last convolution;
-        `stem` gives the stem's for the finest resolution, and none of the last convolution, which
-        is kept for its weights.
+        `blocks` gives the former alone, without that convolution; `stem` gives the stem's for the
+        finest resolution, and none of the last convolution, which is kept for its weights.
     """
 
     stages: Sequence[Sequence[int]]
@@ -96,7 +96,7 @@ class EfficientNet(nn.Module):
     stem_channels: int = 32
     last_channels: int | None = None
     fused_stages: int = 0
-    level_maps: Literal["last", "stem"] = "last"
+    level_maps: Literal["last", "blocks", "stem"] = "last"
     project_unexpanded: bool = False
 
     def _blocks(self) -> list[tuple[str, bool, int, int, int, int]]:
@@ -177,6 +177,8 @@ class EfficientNet(nn.Module):
                 name=name,
             )(x)
             size = _halved(size, stride)
+        if self.level_maps == "blocks":
+            return (*maps, x)
         last = self.last_channels or _LAST_EXPANSION * round_channels(self.stages[-1][2] * ends)
         if self.level_maps == "last":
             return (*maps, x, conv(last, 1, name="last_conv")(x))
@@ -223,6 +225,12 @@ VARIANTS = {
 }
 
 
+def check_level_maps(level_maps: str) -> None:
+    """Raises a `UserError` for an unknown value of the option."""
+    if level_maps not in ("last", "blocks", "stem"):
+        raise UserError(f"Unknown level_maps '{level_maps}': choose last, blocks or stem.")
+
+
 def build(
     *,
     num_classes: int,
@@ -247,8 +255,7 @@ def build(
         raise UserError(f"Unknown stem '{stem}': choose imagenet (3x3/2) or cifar (3x3/1).")
     if padding not in ("torch", "SAME") and type(padding) is not int:
         raise UserError(f"Unknown padding '{padding}': choose torch, SAME or an image size.")
-    if level_maps not in ("last", "stem"):
-        raise UserError(f"Unknown level_maps '{level_maps}': choose last or stem.")
+    check_level_maps(level_maps)
     backbone = EfficientNet(
         stages,
         width,

@@ -17,7 +17,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from cnnlab.errors import UserError
-from cnnlab.models.classification.efficientnet import EfficientNet
+from cnnlab.models.classification.efficientnet import EfficientNet, check_level_maps
 from cnnlab.models.classifier import Classifier
 from cnnlab.models.heads import LinearHead
 
@@ -126,6 +126,7 @@ def build(
     stem_channels: int | None = None,
     last_channels: int = 1280,
     project_unexpanded: bool = False,
+    level_maps: str = "last",
 ) -> Classifier:
     """Builds the network; `stages` and the other options are those of `EfficientNet`.
 
@@ -135,6 +136,7 @@ def build(
         raise UserError(f"Unknown stem '{stem}': choose imagenet (3x3/2) or cifar (3x3/1).")
     if padding not in ("torch", "SAME"):
         raise UserError(f"Unknown padding '{padding}': choose torch or SAME.")
+    check_level_maps(level_maps)
     backbone = EfficientNet(
         stages,
         width,
@@ -150,6 +152,7 @@ def build(
         last_channels=last_channels,
         fused_stages=_FUSED_STAGES,
         project_unexpanded=project_unexpanded,
+        level_maps=level_maps,
     )
     uniform = nn.initializers.variance_scaling(1 / 3, "fan_out", "uniform")
     head = LinearHead(num_classes, dropout_rate, dtype, kernel_init=uniform)

@@ -12,12 +12,13 @@ def on_encoder(encoder: KeyMap, prefix: str, decoder: KeyMap) -> KeyMap:
     """Returns the key map of a network: its encoder's with a prefix, and its decoder's."""
 
     def naming(layers: Sequence[str]) -> dict[str, TensorSpec]:
-        inner = encoder([layer for layer in layers if layer.partition("/")[0] == "backbone"])
-        # Some namings name layers of a head that this network does not have.
+        own = {layer for layer in layers if layer.partition("/")[0] == "backbone"}
+        inner = encoder([layer for layer in layers if layer in own])
+        # Some namings name layers of a classifier's head, with names that a decoder has too.
         return decoder(layers) | {
             layer: dataclasses.replace(place, name=f"{prefix}{place.name}".rstrip("."))
             for layer, place in inner.items()
-            if layer in layers
+            if layer in own
         }
 
     return naming

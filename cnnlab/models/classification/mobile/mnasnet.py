@@ -11,7 +11,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from cnnlab.errors import UserError
-from cnnlab.models.classification.efficientnet import EfficientNet
+from cnnlab.models.classification.efficientnet import EfficientNet, check_level_maps
 from cnnlab.models.classifier import Classifier
 from cnnlab.models.heads import LinearHead
 
@@ -49,10 +49,12 @@ def build(
     norm_momentum: float = 0.9997,
     activation: str = "relu",
     dropout_rate: float = 0.2,
+    level_maps: str = "last",
 ) -> Classifier:
     """Builds the network; `stages` and the other options are those of `EfficientNet`."""
     if stem not in ("imagenet", "cifar"):
         raise UserError(f"Unknown stem '{stem}': choose imagenet (3x3/2) or cifar (3x3/1).")
+    check_level_maps(level_maps)
     backbone = EfficientNet(
         stages,
         width,
@@ -65,6 +67,7 @@ def build(
         stochastic_depth_rate=0.0,
         dtype=dtype,
         last_channels=_LAST_CHANNELS,
+        level_maps=level_maps,
     )
     uniform = nn.initializers.variance_scaling(1.0, "fan_out", "uniform")
     head = LinearHead(num_classes, dropout_rate, dtype, kernel_init=uniform)

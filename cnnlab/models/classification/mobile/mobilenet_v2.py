@@ -64,6 +64,8 @@ class MobileNetV2(nn.Module):
         rise linearly from the first block.
       output_stride: largest stride of a map, beyond which blocks dilate; 0 dilates none.
       dilate_first: whether the block that would stride is dilated as those after it.
+      level_maps: `last` gives the last map of each resolution and that of the last convolution;
+        `blocks` gives the former alone, without that convolution.
     """
 
     stages: Sequence[Sequence[int]]
@@ -78,6 +80,7 @@ class MobileNetV2(nn.Module):
     dilate_first: bool = False
     depth: float = 1.0
     scale_ends: bool = True
+    level_maps: Literal["last", "blocks"] = "last"
 
     def _blocks(self) -> list[tuple[int, int, int]]:
         """Expansion, channels and stride of each block."""
@@ -92,7 +95,8 @@ class MobileNetV2(nn.Module):
     @property
     def strides(self) -> tuple[int, ...]:
         strides = level_strides(self._stem_stride, (stride for *_, stride in self._blocks()))
-        return tuple(min(stride, self.output_stride or stride) for stride in strides)
+        strides = tuple(min(stride, self.output_stride or stride) for stride in strides)
+        return strides if self.level_maps == "last" else strides[:-1]
 
     @property
     def _stem_stride(self) -> int:
@@ -102,7 +106,8 @@ class MobileNetV2(nn.Module):
     def __call__(self, images: jax.Array, *, train: bool) -> tuple[jax.Array, ...]:
         """Maps [batch, height, width, c] to the last map of each resolution and the last of all.
 
-        The last but one comes from the last block, the last from the 1x1 convolution after it.
+        The last but one comes from the last block, the last from the 1x1 convolution after it,
+        which `level_maps` may leave out.
         """
         conv = partial(
             ConvNormAct,
@@ -136,6 +141,8 @@ class MobileNetV2(nn.Module):
                 residual=full_stride == 1,
                 name=f"block{number + 1}",
             )(x)
+        if self.level_maps == "blocks":
+            return (*maps, x)
         last = round_channels(_LAST_CHANNELS * max(1.0, ends))
         return (*maps, x, conv(last, 1, name="last_conv")(x))
 
@@ -167,10 +174,13 @@ def build(
     dilate_first: bool = False,
     depth: float = 1.0,
     scale_ends: bool = True,
+    level_maps: str = "last",
 ) -> Classifier:
     """Builds the network."""
     if stem not in ("imagenet", "cifar"):
         raise UserError(f"Unknown stem '{stem}': choose imagenet (3x3/2) or cifar (3x3/1).")
+    if level_maps not in ("last", "blocks"):
+        raise UserError(f"Unknown level_maps '{level_maps}': choose last or blocks.")
     check_output_stride(output_stride, finest=2 if stem == "imagenet" else 1, stem=stem)
     backbone = MobileNetV2(
         stages,
@@ -185,6 +195,7 @@ def build(
         dilate_first,
         depth,
         scale_ends,
+        level_maps,
     )
     head = LinearHead(num_classes, dropout_rate, dtype, kernel_init=nn.initializers.normal(0.01))
     # As of ResNet: with one pixel left for the last blocks, it would run and learn little.

@@ -17,6 +17,7 @@ from cnnlab.data import ArraySource, Dataset, DatasetInfo
 from cnnlab.models.catalog import BASELINES
 from cnnlab.train import build_experiment
 from cnnlab.train.runtime.devices import make_parallel
+from tests.marks import exhaustive, slow
 
 ROOT = Path(cnnlab.__file__).parent
 MODULES = [m.name for m in pkgutil.walk_packages([str(ROOT)], "cnnlab.")]
@@ -153,12 +154,15 @@ def test_experiment_has_a_step(name):
     assert sums["loss"].shape == ()
 
 
-# Those that compile quickly; the others are traced by default, and compiled by the slow tests.
+# Those that compile quickly; the others are traced by default. The slow tests compile one of each
+# task, and the exhaustive ones all.
 QUICK = {"lenet_digits", "mlp_digits"}
+SOME = {"unet_digit_scenes", "multilabel_digit_pairs", "resnet18_cifar10", "finetune_folder"}
 
 
 @pytest.mark.parametrize(
-    "name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in NETWORKS]
+    "name",
+    [n if n in QUICK else slow(n) if n in SOME else exhaustive(n) for n in NETWORKS],
 )
 def test_experiment_trains_two_steps(name):
     """On a small batch; steps of very deep networks compile for minutes and are traced alone."""

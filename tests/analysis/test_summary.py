@@ -15,6 +15,7 @@ from cnnlab.analysis import (
     total_macs,
 )
 from cnnlab.models import create_model
+from tests.marks import exhaustive
 
 # Multiply-accumulates: torch.utils.flop_counter on torchvision 0.28 (divided by 2), on d2l.ai's
 # LeNet of sec. 7.6, and on torchvision's ResNet-18 with a 3x3 stem.
@@ -126,7 +127,7 @@ def test_blocks_have_one_row_each_with_poolings_and_dropout_between():
 
 @pytest.mark.parametrize(
     "name",
-    ["resnet50", *(pytest.param(n, marks=pytest.mark.slow) for n in (
+    ["resnet50", *(exhaustive(n) for n in (
         "densenet121", "googlenet", "inception_v3", "mobilenet_v3_large", "efficientnet_v2_s",
         "convnext_tiny", "swin_t", "vit_b_16", "regnet_y_400mf", "shufflenet_v2_x1_0",
         "squeezenet1_0",

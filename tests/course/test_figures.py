@@ -15,6 +15,7 @@ from cnnlab.course import EXPERIMENTS, FIGURES, build
 from cnnlab.course.experiments import checkerboard, feature_maps, learned_filters, shift_table
 from cnnlab.course.pages import read_pages
 from cnnlab.errors import UserError
+from tests.marks import exhaustive
 
 PAGES = Path(__file__).parents[2] / "docs" / "course"
 FOLDER = PAGES / "figures"
@@ -29,7 +30,7 @@ LONG = {
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(n, marks=pytest.mark.slow) if n in LONG else n for n in sorted(FIGURES)],
+    [exhaustive(n) if n in LONG else n for n in sorted(FIGURES)],
 )
 def test_figure_is_drawn(name, tmp_path):
     (path,) = build(tmp_path, [name])
@@ -81,9 +82,7 @@ QUICK = {
 }
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=pytest.mark.slow) if n in LONG else n for n in QUICK]
-)
+@pytest.mark.parametrize("name", [exhaustive(n) if n in LONG else n for n in QUICK])
 def test_experiment_measures_what_it_draws(name):
     numbers = json.loads(json.dumps(EXPERIMENTS[name].measure(**QUICK[name])))
     recorded = json.loads((FOLDER / f"{name}.json").read_text())

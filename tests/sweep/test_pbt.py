@@ -242,7 +242,7 @@ def test_interrupted_and_gone_on_with(config, tmp_path, mode):
     assert files_left(tmp_path / "parts") == files_left(tmp_path / "whole")
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_killed_at_random_and_gone_on_with(tmp_path):
     """Ten kills with SIGKILL: the same copies, the same best network, and nothing left over."""
 

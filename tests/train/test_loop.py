@@ -133,7 +133,7 @@ def _raise(text):
     raise RuntimeError(text)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_kill_nine_at_random_moments(lively_config, tmp_path):
     """A real loop of kills, some of them in the middle of a save, loses no bit."""
     config = apply_overrides(

@@ -86,7 +86,7 @@ def test_the_multilabel_recipe_trains_at_the_suggested_rate(tmp_path):
     assert fit(config, tmp_path)["test"]["f1"] > 0.75
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_segmentation_recipe_trains_at_the_suggested_rate(tmp_path):
     rate = search(config_of("unet_digit_scenes")).suggestion
     config = config_of("unet_digit_scenes", epochs=2.0, **{"optimizer.learning_rate": rate})

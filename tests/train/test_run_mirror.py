@@ -185,7 +185,7 @@ fit(from_json(read_json(Path(sys.argv[1]))), sys.argv[2], callbacks=[Slow()])
 """
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_run_that_is_killed_again_and_again_on_several_machines(
     tiny_config, bucket, elsewhere, tmp_path
 ):

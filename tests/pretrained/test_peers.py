@@ -133,7 +133,8 @@ def pairs(group, size=64, narrow=None):
     images = np.random.default_rng(1).normal(size=(2, size, size, 3)).astype(np.float32)
     if name == "maxvit_t":  # it averages so much that one noise is as another
         images[1] *= 4.0
-    if name.startswith("swin"):  # norms level noise of any strength, so that colours are added
+    if name.startswith(("swin", "convnextv2")):
+        # Norms level noise of any strength, so that colours are added.
         images += np.random.default_rng(2).normal(scale=3.0, size=(2, 1, 1, 3)).astype(np.float32)
     stored, variables, ours = None, None, None
     for peer in group:

@@ -100,7 +100,7 @@ def test_every_command_knows_the_names_of_my_experiment(folder):
     assert status["metric"] == "worst_recall"
 
 
-@pytest.mark.exhaustive
+@pytest.mark.slow
 def test_a_run_of_my_experiment_killed_at_random_is_bit_for_bit_the_unbroken_one(folder):
     start = ("--config=my_experiment.py", *LONG)
     launch(folder, "train", *start, "--workdir=runs/whole")

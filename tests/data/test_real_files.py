@@ -31,7 +31,7 @@ def test_every_file_has_its_pixels_or_its_sentence(real_files):
             np.testing.assert_array_equal(pixels, real_files.expected(path), err_msg=path.name)
 
 
-@pytest.mark.exhaustive
+@pytest.mark.slow
 def test_the_same_microscopy_in_three_types_scores_alike(real_files, tmp_path):
     scores = []
     for number, kind in enumerate(("uint8 PNG", "uint16 TIFF", "float32 TIFF")):

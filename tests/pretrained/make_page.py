@@ -120,7 +120,8 @@ def _timm_families():
 
 # Names of encoders that are listed together.
 _PATTERNS = (
-    "vgg*", "densenet*", "efficientnet-*", "timm-*", "mit_b*", "tu-convnext*",
+    "resnet*", "resnext*", "se_resne*", "vgg*", "densenet*", "efficientnet-*", "timm-*", "mit_b*",
+    "tu-xception*", "tu-wide_resnet*", "tu-convnext*",
     "tu-dla*", "tu-ecaresnet*", "tu-edgenext*", "tu-efficientnet*", "tu-hrnet*", "tu-inception*",
     "tu-mnasnet*", "tu-mobilenetv?_*", "tu-regnet*", "tu-repvgg*", "tu-res2ne*", "tu-resnest*",
     "tu-resnet*d", "tu-resnet*t", "tu-resnext*d_*", "tu-seresnet*d", "tu-seresnext*d_*",
@@ -146,7 +147,10 @@ def _segmenters():
         if name == "dpt":
             smp += " on " + ", ".join(f"`{encoder}`" for encoder in vits)
         elif pairs and missing:
-            smp += f", not on {' and '.join(_summed_up(missing, encoders))}"
+            there = [encoder for _, encoder in pairs]
+            ways = {" on ": there, ", not on ": missing}
+            texts = [way + ", ".join(_summed_up(names, encoders)) for way, names in ways.items()]
+            smp += min(texts, key=len)
         if theirs or smp:
             rows.append(f"| `{name}` | {theirs} | {smp} |")
     listed = ", ".join(f"`{encoder}`" for encoder in encoders)

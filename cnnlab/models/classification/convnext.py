@@ -29,6 +29,22 @@ _LAYER_SCALE = 1e-6
 _EPSILON = 1e-6
 
 
+def patch_conv(features: int, size: int, *, dtype: jnp.dtype = jnp.float32, name: str) -> nn.Module:
+    """Builds the convolution of patches of `size` times `size` pixels that do not overlap.
+
+    It maps [batch, height, width, c] to [batch, height / size, width / size, features].
+    """
+    return Conv(
+        features,
+        (size, size),
+        size,
+        padding="VALID",
+        kernel_init=_kernel_init,
+        dtype=dtype,
+        name=name,
+    )
+
+
 class ConvNeXtBlock(nn.Module):
     """Depthwise convolution, norm and a dense network at each position (fig. 4 right).
 
@@ -110,23 +126,13 @@ class ConvNeXt(nn.Module):
         norm = make_norm(self.norm, train=train, dtype=self.dtype, epsilon=_EPSILON)
         activation = make_activation(self.activation)
 
-        def patches(x: jax.Array, features: int, size: int, name: str) -> jax.Array:
-            return Conv(
-                features,
-                (size, size),
-                size,
-                padding="VALID",
-                kernel_init=_kernel_init,
-                dtype=self.dtype,
-                name=name,
-            )(x)
-
-        x = norm(name="stem_norm")(patches(images, self.width, self.patch_size, "stem_conv"))
+        patches = partial(patch_conv, dtype=self.dtype)
+        x = norm(name="stem_norm")(patches(self.width, self.patch_size, name="stem_conv")(images))
         maps, blocks_before, last_block = [], 0, sum(self.stage_sizes) - 1
         for stage, size in enumerate(self.stage_sizes, start=1):
             if stage > 1:
                 x = norm(name=f"transition{stage - 1}_norm")(x)
-                x = patches(x, 2 * x.shape[-1], 2, f"transition{stage - 1}_conv")
+                x = patches(2 * x.shape[-1], 2, name=f"transition{stage - 1}_conv")(x)
             for number in range(1, size + 1):
                 rate = self.stochastic_depth_rate * blocks_before / max(1, last_block)
                 x = ConvNeXtBlock(

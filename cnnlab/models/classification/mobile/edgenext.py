@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from cnnlab.errors import UserError
-from cnnlab.models.classification.convnext import ConvNeXtBlock
+from cnnlab.models.classification.convnext import ConvNeXtBlock, patch_conv
 from cnnlab.models.classifier import Classifier
 from cnnlab.models.heads import LinearHead
 from cnnlab.nn.attention.cross_covariance_attention import CrossCovarianceAttention
@@ -41,7 +41,7 @@ class SplitAttentionBlock(nn.Module):
       norm: builds a normalization layer; train or eval mode is already bound.
       activation: activation between the two dense layers.
       drop_path: builds the dropout of a branch; train or eval mode is bound.
-      position_embedding: whether the attention is told positions.
+      position_embedding: whether an embedding of each position is added before the attention.
     """
 
     scales: int
@@ -104,7 +104,7 @@ class EdgeNeXt(nn.Module):
       kernels: height and width of the depthwise kernels of each stage's ConvNeXt blocks.
       attention_blocks: number of `SplitAttentionBlock` at the end of each stage.
       scales: groups of channels in these, for each stage; at least 2.
-      position_embeddings: whether these are told positions, for each stage.
+      position_embeddings: `position_embedding` of the blocks of each stage.
       heads: number of heads of their attention; must divide the channels.
       patch_size: height and width of the patches of the stem; 4 in the paper.
       norm: `batch`, `layer`, `group` or `none`.
@@ -136,23 +136,15 @@ class EdgeNeXt(nn.Module):
         norm = make_norm(self.norm, train=train, dtype=self.dtype, epsilon=_EPSILON)
         activation = make_activation(self.activation)
 
-        def patches(x: jax.Array, features: int, size: int, name: str) -> jax.Array:
-            return Conv(
-                features,
-                (size, size),
-                size,
-                padding="VALID",
-                kernel_init=_kernel_init,
-                dtype=self.dtype,
-                name=name,
-            )(x)
-
-        x = norm(name="stem_norm")(patches(images, self.widths[0], self.patch_size, "stem_conv"))
+        patches = partial(patch_conv, dtype=self.dtype)
+        x = norm(name="stem_norm")(
+            patches(self.widths[0], self.patch_size, name="stem_conv")(images)
+        )
         maps, blocks_before, last_block = [], 0, sum(self.stage_sizes) - 1
         for stage, size in enumerate(self.stage_sizes):
             if stage:
                 x = norm(name=f"transition{stage}_norm")(x)
-                x = patches(x, self.widths[stage], 2, f"transition{stage}_conv")
+                x = patches(self.widths[stage], 2, name=f"transition{stage}_conv")(x)
             for number in range(1, size + 1):
                 rate = self.stochastic_depth_rate * blocks_before / max(1, last_block)
                 dropout = drop_path(rate, train=train)

@@ -171,7 +171,9 @@ class RunTracker:
     def result(
         self, sums: Mapping[str, np.ndarray], checkpoint_step: int, params: PyTree
     ) -> dict[str, Any]:
-        """Writes and returns the result of the run.
+        """Writes and returns the result of the run, after its row.
+
+        A run with a result is complete and never started again, so the row comes first.
 
         Args:
           sums: metric sums over the test split.
@@ -190,6 +192,8 @@ class RunTracker:
                 self._folder.write_array(self._folder.confusion, sums["confusion"])
                 if at_chance(np.asarray(sums["confusion"])):
                     self.note(self._learned_nothing(result["test"]["accuracy"]))
+            row = {"step": self.step, "epoch": self.epoch, "split": "test", **result["test"]}
+            self._callbacks.call("test", self, row)
             self._folder.write("result.json", result)
         return result
 

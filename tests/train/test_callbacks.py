@@ -39,7 +39,13 @@ class Recorder(Callback):
     def on_checkpoint(self, run, step):
         self.events.append(("checkpoint", step))
 
+    def on_test(self, run, row):
+        assert row["split"] == "test"
+        assert not (run.workdir / "result.json").exists()
+        self.events.append(("test", row["step"]))
+
     def on_end(self, run, result):
+        assert (run.workdir / "result.json").exists() == (result is not None)
         self.events.append(("end", result and result["steps"]))
 
 
@@ -65,10 +71,37 @@ def test_events_come_in_order(tiny_config, tmp_path):
         *[("log", step) for step in (12, 14, 16, 18, 20)],
         ("evaluation", 20),
         ("checkpoint", 20),
+        ("test", 20),
         ("end", 20),
     ]
     assert fit(config, tmp_path, callbacks=[Silence(), recorder])["steps"] == 20
-    assert len(recorder.events) == 16  # nothing was left to train
+    assert len(recorder.events) == 17  # nothing was left to train
+
+
+class Killed(BaseException):
+    """As SIGKILL at one moment: nothing handles it."""
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_run_killed_beside_its_result_has_the_row_of_it(
+    tiny_config, tmp_path, monkeypatch, moment
+):
+    write = Workdir.write
+
+    def write_and_die(self, name, value):
+        if name == "result.json" and moment == "before":
+            raise Killed
+        write(self, name, value)
+        if name == "result.json":
+            raise Killed
+
+    monkeypatch.setattr(Workdir, "write", write_and_die)
+    with pytest.raises(Killed):
+        fit(tiny_config, tmp_path, callbacks=[Silence()])
+    monkeypatch.undo()
+    result = fit(tiny_config, tmp_path, callbacks=[Silence()])
+    (row,) = [row for row in read_rows(tmp_path / "metrics.jsonl") if row["split"] == "test"]
+    assert row == {"step": 20, "epoch": row["epoch"], "split": "test"} | result["test"]
 
 
 @pytest.mark.parametrize("event", ["log", "evaluation"])

@@ -101,6 +101,12 @@ class Callback:
     def on_evaluation(self, run: RunView, row: Row) -> Stop | None:
         """Called with a row of a periodic evaluation; may return `Stop` to end the run."""
 
+    def on_test(self, run: RunView, row: Row) -> None:
+        """Called with the row of the test split, right before result.json is written.
+
+        A run that is killed before that file is there calls it again when it is resumed.
+        """
+
     def on_checkpoint(self, run: RunView, step: int) -> None:
         """Called when the checkpoint of that step has been passed to the writer."""
 

@@ -71,7 +71,7 @@ class MetricsFile:
     def write(self, row: Row) -> None:
         """Appends one row, unless that split has one at that step already.
 
-        A run that was killed after its last evaluation computes the same numbers again.
+        A run that was killed after an evaluation computes the same numbers again.
         """
         if (row["step"], row["split"]) in self._written:
             return
@@ -99,18 +99,16 @@ class JsonLines(Callback):
     def on_evaluation(self, run: RunView, row: Row) -> None:
         self._file.write(row)
 
+    def on_test(self, run: RunView, row: Row) -> None:
+        self._file.write(row)
+        self._file.protect()
+
     def on_checkpoint(self, run: RunView, step: int) -> None:
         self._file.protect()
 
     def on_end(self, run: RunView, result: dict[str, Any] | None) -> None:
-        if self._file is None:
-            return  # It could not be opened.
-        if result is not None:
-            self._file.write(
-                {"step": run.step, "epoch": run.epoch, "split": "test", **result["test"]}
-            )
-            self._file.protect()
-        self._file.close()
+        if self._file is not None:  # else it could not be opened
+            self._file.close()
 
 
 def read_rows(metrics: Path, *, report: Callable[[str], None] = warn) -> list[Row]:

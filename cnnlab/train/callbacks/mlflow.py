@@ -67,12 +67,14 @@ class MlflowCallback(Callback):
         """Logs a row of evaluation."""
         self._log(row)
 
+    def on_test(self, run: RunView, row: Row) -> None:
+        """Logs the row of the test split."""
+        self._log(row)
+
     def on_end(self, run: RunView, result: Mapping[str, Any] | None) -> None:
-        """Logs the result and ends the MLflow run; one without a result can be continued."""
+        """Ends the MLflow run; one without a result can be continued."""
         if self._client is None:
             return
-        if result is not None:
-            self._log({"split": "test", "step": result["checkpoint_step"], **result["test"]})
         self._client.set_terminated(self._id, "KILLED" if result is None else "FINISHED")
         self._client = None
 

@@ -39,12 +39,13 @@ class TensorBoard(Callback):
         add_row(self._events, row)
         self._events.flush()
 
+    def on_test(self, run: RunView, row: Row) -> None:
+        add_row(self._events, row)
+        self._events.flush()
+
     def on_image(self, run: RunView, name: str, pixels: np.ndarray) -> None:
         self._events.add_image(name, pixels, run.step, dataformats="HWC")
         self._events.flush()
 
     def on_end(self, run: RunView, result: dict[str, Any] | None) -> None:
-        if result is not None:
-            test = {"step": run.step, "epoch": run.epoch, "split": "test", **result["test"]}
-            add_row(self._events, test)
         self._events.close()

@@ -80,12 +80,14 @@ class WandbCallback(Callback):
         """Logs a row of evaluation."""
         self._run.log(named(row) | {"step": row["step"]})
 
+    def on_test(self, run: RunView, row: Row) -> None:
+        """Writes the row of the test split to the summary."""
+        self._run.summary.update(named(row))
+
     def on_end(self, run: RunView, result: Mapping[str, Any] | None) -> None:
-        """Writes the result to the summary and closes; a run that ended early has none."""
+        """Closes the W&B run, as failed if it has no result."""
         if self._run is None:
             return
-        if result is not None:
-            self._run.summary.update({f"test/{name}": x for name, x in result["test"].items()})
         self._run.finish(exit_code=0 if result is not None else 1)
         self._run = None
 

@@ -13,31 +13,29 @@ from typing import IO, Any, NamedTuple
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
-from tifffile import TiffFileError
 
 from cnnlab.data.geometry.pixels import place_pixels, resize_plane
 from cnnlab.data.geometry.placement import Geometry, Place, Placement
-from cnnlab.data.tiff import MAX_CHANNELS, array_layout, read_tiff
 from cnnlab.errors import UserError
 
 EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".gif", ".webp", ".tif", ".tiff",
                         ".ppm", ".pgm", ".npy"})  # fmt: skip
 # Types that images are held in; others are float32.
 DTYPES = ("uint8", "uint16")
+MAX_CHANNELS = 16
 
 # What the readers raise on broken files, depending on where they are broken.
 UNREADABLE = (
     UnidentifiedImageError,
     OSError,
     SyntaxError,
-    ValueError,
+    ValueError,  # tifffile's among them
     TypeError,
     LookupError,
     ArithmeticError,
     EOFError,
     struct.error,
     zlib.error,
-    TiffFileError,
 )
 # Pillow refuses twice as many pixels as this as a decompression bomb.
 Image.MAX_IMAGE_PIXELS = 2**28
@@ -192,7 +190,9 @@ def _read(
     """Pixels, and their placement if it was needed to decode them."""
     start = _start(file)
     if start.startswith(_TIFF_MAGIC):
-        layout = array_layout(file, name)
+        from cnnlab.data.tiff import array_layout, read_tiff  # as in `_inspect`
+
+        layout = array_layout(file, name, MAX_CHANNELS)
         file.seek(0)
         if layout is not None:
             return _checked(read_tiff(file, name), name), None
@@ -232,7 +232,10 @@ def _as_pixels(image: Image.Image, name: str) -> np.ndarray:
 def _inspect(file: IO[bytes], name: str) -> PixelInfo:
     start = _start(file)
     if start.startswith(_TIFF_MAGIC):
-        layout = array_layout(file, name)
+        # tifffile takes longer to import than all else in this module: only where it is needed.
+        from cnnlab.data.tiff import array_layout
+
+        layout = array_layout(file, name, MAX_CHANNELS)
         file.seek(0)
         if layout is not None:
             (height, width, channels), dtype = layout

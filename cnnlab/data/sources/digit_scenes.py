@@ -12,7 +12,6 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import ndimage
 
 from cnnlab.data.cache import MAX_BYTES, cached
 from cnnlab.data.source import ArraySource, Example, Source
@@ -118,6 +117,8 @@ def render(
 @functools.cache
 def _glyphs(split: str) -> tuple[np.ndarray, np.ndarray]:
     """Coefficients of cubic splines through a split's digits, and their labels."""
+    from scipy import ndimage  # slow to import, and every command knows this data set
+
     source = digits.load_splits(image_size=8)[split]
     # Room around them: the strokes of many go up to the edge, and must end there smoothly.
     padded = np.pad(source.images[..., 0] / 255.0, ((0, 0), (2, 2), (2, 2)))
@@ -132,6 +133,8 @@ def _draw_digit(
     Returns:
       The digit, and in its box the opacity, in [0, 1], of its stroke and of its stroke with rim.
     """
+    from scipy import ndimage  # as in `_glyphs`
+
     splines, labels = _glyphs(split)
     number = rng.integers(len(labels))
     angle = rng.uniform(-_LARGEST_ANGLE, _LARGEST_ANGLE)

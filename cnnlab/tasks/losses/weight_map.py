@@ -4,7 +4,6 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import ndimage
 
 from cnnlab.tasks.losses.pixels import IGNORE
 
@@ -38,6 +37,8 @@ def unet_weight_map(
       background: class whose pixels form no objects.
       ignore: label of ignored pixels, which form no object and have weight 0.
     """
+    from scipy import ndimage  # slow to import, and every command knows this loss
+
     nearest = np.full(label_map.shape, np.inf, np.float32)
     second = nearest.copy()
     reach = math.ceil(7 * sigma)

@@ -1,10 +1,10 @@
 """The interface of callbacks: everything in a run that is not the training step itself.
 
-class Slack(cnnlab.train.Callback):
-def on_evaluation(self, run, row):
-post(f"{run.workdir}: step {row['step']}, {run.metric} {row[run.metric]}")
+    class Slack(cnnlab.train.Callback):
+        def on_evaluation(self, run, row):
+            post(f"{run.workdir}: step {row['step']}, {run.metric} {row[run.metric]}")
 
-fit(config, "runs/mine", callbacks=[Slack()])
+    fit(config, "runs/mine", callbacks=[Slack()])
 """
 
 import dataclasses

@@ -1,5 +1,7 @@
 """The interface of callbacks: everything in a run that is not the training step itself.
 
+For example, a message after each evaluation:
+
     class Slack(cnnlab.train.Callback):
         def on_evaluation(self, run, row):
             post(f"{run.workdir}: step {row['step']}, {run.metric} {row[run.metric]}")

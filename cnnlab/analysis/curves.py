@@ -7,6 +7,7 @@ import numpy as np
 
 from cnnlab.config import Config, flat_fields, is_execution_field
 from cnnlab.train.callbacks.json_lines import Row
+from cnnlab.units import value_text
 from cnnlab.visible import visible
 
 UNSET = "unset"  # an option that one config has and another has not
@@ -108,23 +109,12 @@ def group_labels(configs: Sequence[Config], groups: Sequence[Sequence[int]]) -> 
         chosen = fields if len(fields) <= 3 else _telling(fields)
         for place, number in enumerate(members):
             parts = [
-                f"{path.rpartition('.')[2]}={short(values[place])}"
+                f"{path.rpartition('.')[2]}={value_text(values[place])}"
                 for path, values in chosen.items()
                 if values[place] != UNSET
             ]
             labels[number] = " ".join([name, *parts])
     return labels
-
-
-def short(value: Any) -> str:
-    """Formats a value for a label: numbers with four digits, words as in flags."""
-    if value is None:
-        return "none"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, list):
-        return "(" + ", ".join(map(short, value)) + ")"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _telling(fields: Mapping[str, list[Any]]) -> dict[str, list[Any]]:

@@ -4,17 +4,7 @@ import sys
 from pathlib import Path
 
 from cnnlab.errors import UserError
-from cnnlab.program import program
 from cnnlab.storage.output_file import check_output
-
-
-def refuse_positional(command: str, positional: list[str]) -> None:
-    """Raises a `UserError` for arguments that a command does not take."""
-    if positional:
-        raise UserError(
-            f"'{command}' takes flags only, got '{positional[0]}'; see "
-            f"'{program()} {command} --help'."
-        )
 
 
 def require(name: str, value: object) -> None:

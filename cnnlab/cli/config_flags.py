@@ -4,23 +4,12 @@ absl needs the names of all flags in advance, but the fields of a config are kno
 file is read, so overrides are taken out of the arguments first.
 """
 
-from cnnlab.cli.flag_definer import FlagDefiner
 from cnnlab.config import Config, apply_overrides, is_switch, load_experiment
 from cnnlab.config.overrides import field_text
 from cnnlab.errors import UserError
 
 DEFAULT_EXPERIMENT = "lenet_digits"
 _PREFIX = "config."
-
-
-def define_config_flag(define: FlagDefiner, default: str | None = DEFAULT_EXPERIMENT) -> None:
-    """Defines `--config`."""
-    define.string(
-        "config",
-        default,
-        "Experiment: path of its file, bare name (see 'python launch.py list experiments'), or a "
-        "config.json. Any field is set by --config.FIELD=VALUE.",
-    )
 
 
 def split_overrides(arguments: list[str]) -> tuple[list[str], dict[str, str]]:

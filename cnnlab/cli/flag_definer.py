@@ -4,6 +4,8 @@ from functools import partial
 
 from absl import flags
 
+from cnnlab.cli.config_flags import DEFAULT_EXPERIMENT
+
 
 class FlagDefiner:
     """absl's `DEFINE_string`, `DEFINE_integer`, ... for the flags of one command.
@@ -20,6 +22,15 @@ class FlagDefiner:
         self.enum = partial(flags.DEFINE_enum, flag_values=values)
         self.list = partial(flags.DEFINE_list, flag_values=values)
         self.multi_string = partial(flags.DEFINE_multi_string, flag_values=values)
+
+    def config(self, default: str | None = DEFAULT_EXPERIMENT) -> None:
+        """Defines `--config`."""
+        self.string(
+            "config",
+            default,
+            "Experiment: path of its file, bare name (see 'python launch.py list experiments'), or "
+            "a config.json. Any field is set by --config.FIELD=VALUE.",
+        )
 
     def run(self) -> None:
         """Defines `--workdir` and `--checkpoint`, which name the weights of a run."""

@@ -43,6 +43,10 @@ COMMANDS = (
     "results",
     "course",
 )
+# Commands that take more than flags.
+_WITH_ARGUMENTS = frozenset(
+    {"analyze", "course", "features", "list", "predict", "report", "results"}
+)
 # Commands that read neither runs nor configs.
 _WITHOUT_PLUGINS = frozenset({"course", "prepare"})
 # Errors of the user's files and disks; others are faults of the program.
@@ -78,7 +82,7 @@ def main(argv: list[str]) -> int:
     output, errors = Output(sys.stdout), Output(sys.stderr, progress_bars=True)
     with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
         try:
-            status, sentence = _dispatch(name, rest), ""
+            status, sentence = _run_command(name, rest), ""
             output.flush()
             if output.is_broken:  # and SIGINT is ignored, as in the background of a script
                 status = 130
@@ -117,16 +121,12 @@ def _is_out_of_memory(error: Exception) -> bool:
     return isinstance(error, MemoryError) or (of_jax and full)
 
 
-def _dispatch(name: str, rest: list[str]) -> int:
+def _run_command(name: str, rest: list[str]) -> int:
     if name in _HELP:
         print(program_help(COMMANDS))
         return 0
     if name not in COMMANDS:
         raise UserError(f"Unknown command '{name}'.{did_you_mean(name, COMMANDS)}")
-    return _run_command(name, rest)
-
-
-def _run_command(name: str, rest: list[str]) -> int:
     described = importlib.import_module(f"cnnlab.cli.flags.{name}")
     values = flags.FlagValues()
     define = FlagDefiner(values)
@@ -145,10 +145,14 @@ def _run_command(name: str, rest: list[str]) -> int:
     if overrides and "config" not in values:
         raise UserError(f"'{name}' takes no --config.* flags.")
     positional = values(["launch.py", *rest])[1:]
+    if positional and name not in _WITH_ARGUMENTS:
+        raise UserError(
+            f"'{name}' takes flags only, got '{positional[0]}'; see '{program()} {name} --help'."
+        )
     given_plugins([] if name in _WITHOUT_PLUGINS else values.plugins)
     command = importlib.import_module(f"cnnlab.cli.commands.{name}")
     try:
-        return command.run(values, overrides, positional)
+        return command.run(values, overrides, positional) or 0  # most return None
     except PluginError:
         raise
     except UserError as error:

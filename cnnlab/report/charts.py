@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from matplotlib.axes import Axes
-from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from cnnlab.report.style import STATE_COLORS
@@ -107,7 +106,7 @@ def widened(low: float, high: float, kind: str = "linear") -> tuple[float, float
 
 
 def draw_chart(axis: Axes, chart: Chart) -> None:
-    """Draws a chart on an axis; `legend_handles` lists its names."""
+    """Draws a chart on an axis, with the names of its series for a legend."""
     for series in chart.series:
         color, style = STATE_COLORS[series.color], {"alpha": series.opacity}
         xs, ys = [point[0] for point in series.points], [point[1] for point in series.points]
@@ -138,17 +137,3 @@ def draw_chart(axis: Axes, chart: Chart) -> None:
             axis.tick_params(axis="x", rotation=25)
     elif chart.x.kind == "linear":
         axis.xaxis.set_major_locator(MaxNLocator(6, integer=chart.x.whole))
-
-
-def legend_handles(charts: Sequence[Chart]) -> list[Line2D]:
-    """Returns one legend handle for each name in the charts, in order of appearance."""
-    named: dict[str, Series] = {}
-    for series in (series for chart in charts for series in chart.series):
-        if series.name:
-            named.setdefault(series.name, series)
-    return [
-        Line2D([], [], color=STATE_COLORS[one.color], label=name, linewidth=one.width,
-               marker=_MARKERS.get(one.mark, ""), linestyle="none" if one.mark else "-",
-               markerfacecolor="white" if one.open else None)
-        for name, one in named.items()
-    ]  # fmt: skip

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from cnnlab.cli.commands.train import submit_run
 from cnnlab.cli.main import main
-from cnnlab.cli.run_job import submit_run
 from cnnlab.config import apply_overrides, to_json
 from cnnlab.errors import UserError
 from cnnlab.train import fit

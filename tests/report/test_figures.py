@@ -55,20 +55,15 @@ def test_confusion_matrix_of_pixels_is_in_percent():
 
 
 def test_class_scores():
-    rows = {
-        "sky": {"iou": 0.5},
-        "tree": {"iou": 1.0},
-        "none": {"iou": None},
-        "nan": {"iou": np.nan},
-    }
-    figure = plot_class_scores(rows, title="t")
+    scores = {"sky": 0.5, "tree": 1.0, "none": None, "nan": np.nan}
+    figure = plot_class_scores(scores, title="t")
     axis = figure.axes[0]
     np.testing.assert_allclose([bar.get_width() for bar in axis.patches], [50, 100, 0, 0])
     assert [text.get_text() for text in axis.texts] == ["50.0", "100.0", "none", "none"]
     np.testing.assert_allclose(axis.lines[0].get_xdata(), 75.0)
     assert all(text.get_position()[0] > 100 for text in axis.texts)  # no line crosses them
     figure.canvas.draw()
-    plot_class_scores({"none": {"iou": None}}).canvas.draw()
+    plot_class_scores({"none": None}).canvas.draw()
 
 
 def test_learning_rates():

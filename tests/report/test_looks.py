@@ -4,6 +4,8 @@ import io
 
 import numpy as np
 import pytest
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch
 from PIL import Image
@@ -20,7 +22,7 @@ from cnnlab.report.figures.examples import plot_examples
 from cnnlab.report.figures.feature_maps import plot_feature_maps, plot_filters
 from cnnlab.report.figures.heat_maps import plot_attributions, plot_heat_maps
 from cnnlab.report.figures.layer_statistics import plot_layer_statistics
-from cnnlab.report.figures.picture_grid import ColorScale, Picture, plot_pictures
+from cnnlab.report.figures.picture_grid import Picture, plot_pictures
 from cnnlab.report.figures.reliability import plot_reliability
 from cnnlab.report.figures.robustness import plot_robustness
 from cnnlab.report.figures.run_curves import plot_run_curves
@@ -83,7 +85,7 @@ def test_magnify():
 def test_grid_of_pictures():
     rows = [[Picture(np.zeros((2, 2, 3), np.uint8), "good", True)] * 3,
             [Picture(np.zeros((2, 2, 3), np.uint8), "bad\nindeed", False)]]  # fmt: skip
-    figure = plot_pictures(rows, title="t", row_labels=["a", "b"], column_titles=["x", "y", "z"])
+    figure = plot_pictures(rows, title="t", row_labels=["a", "b"])
     assert len(pictures(figure)) == 4
     assert [axis.xaxis.label.get_color() for axis in figure.axes[:4]] == [GREEN] * 3 + [RED]
     assert drawn(figure).size[0] > 300
@@ -93,10 +95,9 @@ def test_pictures_have_one_size_and_captions_are_not_cut():
     """Whatever stands below or beside them; long words go on in a second line."""
     pixels = np.zeros((4, 4, 3), np.uint8)
     rows = [[Picture(pixels)], [Picture(pixels, "a caption of many words that has no end", True)]]
-    scale = ColorScale("turbo", 0.0, 0.5, "share")
-    figure = plot_pictures(
-        rows, title="model on folder:../own/flat: " + 6 * "Grad-CAM ", scale=scale
-    )
+    title = "model on folder:../own/flat: " + 6 * "Grad-CAM "
+    scale = ScalarMappable(Normalize(0.0, 0.5), "turbo")
+    figure = plot_pictures(rows, title=title, scale=scale, scale_label="share")
     above, below, bar = figure.axes
     assert above.get_position().size == pytest.approx(below.get_position().size)
     figure.draw_without_rendering()

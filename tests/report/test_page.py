@@ -11,10 +11,15 @@ import pytest
 from cnnlab import inference
 from cnnlab.config import apply_overrides, to_json
 from cnnlab.report.run_page.data import page_data
-from cnnlab.report.run_page.format import show_big, show_bytes, show_duration
 from cnnlab.report.run_page.page import make_report
 from cnnlab.report.run_page.run_record import read_records
-from cnnlab.report.run_page.tables import rank_groups, run_order
+from cnnlab.report.run_page.tables import (
+    rank_groups,
+    run_order,
+    show_big,
+    show_bytes,
+    show_duration,
+)
 from cnnlab.tasks.words import show_score
 from cnnlab.train.runtime.workdir import Workdir
 from tests import trained_runs

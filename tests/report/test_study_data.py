@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from cnnlab.report.study_page.data import Scale, value_text
+from cnnlab.report.study_page.data import Scale
 from cnnlab.report.study_page.metric import Metric, Spread
 from cnnlab.report.study_page.parallel_axes import make_rail, metric_rail
 from cnnlab.report.study_page.timeline import make_timeline
+from cnnlab.units import value_text
 from tests.report.study_records import SCALES, at, awkward, mixed, study, trial
 
 
@@ -109,28 +110,31 @@ def test_values_as_texts():
 
 def test_rails():
     record = mixed()
-    rate, places = make_rail(record, "optimizer.learning_rate")
+    rate = make_rail(record, "optimizer.learning_rate")
+    logarithms = np.log10([c.params["optimizer.learning_rate"] for c in record.candidates])
     np.testing.assert_allclose(
-        places, [np.log10(c.params["optimizer.learning_rate"]) for c in record.candidates]
+        rate.heights, (logarithms - logarithms.min()) / np.ptp(logarithms), atol=1e-12
     )
     assert [text for _, text in rate.ticks] == ["0.001", "0.01", "0.1"]
-    rail, places = make_rail(record, "model.options.dropout_rate")
-    assert rail.ticks[0] == (rail.low, "unset")
-    heights = [rail.height(place) for place in places]
-    for candidate, height in zip(record.candidates, heights, strict=True):
+    rail = make_rail(record, "model.options.dropout_rate")
+    assert rail.ticks[0] == (0.0, "unset")
+    for candidate, height in zip(record.candidates, rail.heights, strict=True):
         assert (height > 0.1) == ("model.options.dropout_rate" in candidate.params)
-    _, places = make_rail(record, "model.name")
+    heights = make_rail(record, "model.name").heights
     names = [candidate.params["model.name"] for candidate in record.candidates]
-    assert [round(place) for place in places] == [name == "mlp" for name in names]
-    assert len(set(places)) == len(places)  # spread out
-    rail, shown = metric_rail(record)
-    assert (rail.height(max(shown)), rail.height(min(shown))) == (1.0, 0.0)
+    assert [round(height) for height in heights] == [name == "mlp" for name in names]
+    assert len(set(heights)) == len(heights)  # spread out
+    heights = metric_rail(record).heights
+    assert (max(heights), min(heights)) == (1.0, 0.0)
 
 
 def test_an_outlier_lies_at_the_end_of_its_rail():
     record = awkward()["a loss that diverged"]
-    _, shown = metric_rail(record)
-    assert max(shown) == pytest.approx(0.8)
+    rail = metric_rail(record)
+    assert max(rail.heights) == 1.0
+    at_end = [c for c, h in zip(record.candidates, rail.heights, strict=True) if h == 1.0]
+    assert at_end[0].spread.mean == pytest.approx(0.8)
+    assert at_end[1].spread.mean > 1e8
     low, high = record.metric_range()
     assert low < 0.1
     assert high < 1.0

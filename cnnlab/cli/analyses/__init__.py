@@ -5,8 +5,7 @@ from functools import partial
 
 from cnnlab.cli.analyses.attributions import grad_cam, integrated_gradients, occlusion
 from cnnlab.cli.analyses.examples import confusion, mistakes, pca, tsne
-from cnnlab.cli.analyses.fields import receptive_field
-from cnnlab.cli.analyses.layers import feature_maps, filters, statistics
+from cnnlab.cli.analyses.layers import feature_maps, filters, receptive_field, statistics
 from cnnlab.cli.analyses.request import AnalysisResult, Request
 from cnnlab.cli.analyses.trust import calibration, robustness, shift_consistency
 

@@ -1,4 +1,4 @@
-"""Analyses of a network's layers: filters, feature maps, statistics."""
+"""Analyses of a network's layers: filters, feature maps, statistics, receptive fields."""
 
 from functools import partial
 
@@ -6,12 +6,18 @@ import jax
 import numpy as np
 
 import cnnlab.analysis.feature_maps as maps_of
+from cnnlab.analysis import effective_receptive_field, effective_size, receptive_box
 from cnnlab.analysis.filters import first_filters
 from cnnlab.analysis.statistics import layer_statistics
 from cnnlab.cli.analyses.request import AnalysisResult, Request, normalised
 from cnnlab.errors import UserError
+from cnnlab.models import as_network
+from cnnlab.models.features import map_names
 from cnnlab.report.figures.feature_maps import plot_feature_maps, plot_filters
 from cnnlab.report.figures.layer_statistics import plot_layer_statistics
+from cnnlab.report.figures.receptive_fields import Field, plot_receptive_fields
+
+_MOST_FIELDS = 6  # maps of the backbone that fit into one picture
 
 
 def filters(request: Request) -> AnalysisResult:
@@ -59,3 +65,38 @@ def statistics(request: Request) -> AnalysisResult:
         "gradient_first_to_last": float(found.gradient[0] / max(found.gradient[-1], 1e-30)),
     }
     return AnalysisResult(picture, arrays, numbers)
+
+
+def receptive_field(request: Request) -> AnalysisResult:
+    """Receptive field of the center of each map, or of --layer, averaged over images."""
+    run, images = request.network, request.images(4)
+    model, shape = run.experiment.model, run.info.image_shape
+    if len(shape) != 3:
+        raise UserError("receptive_field needs images, and this run has volumes.")
+    if request.layer:
+        names = [request.layer]
+    else:
+        network = as_network(model, "receptive_field, unless a layer is named,")
+        names = [f"backbone/{name}" for name in map_names(network.backbone.strides)]
+    if len(names) > _MOST_FIELDS:
+        names = [names[i] for i in np.linspace(0, len(names) - 1, _MOST_FIELDS).round().astype(int)]
+    fields = [
+        Field(
+            name,
+            receptive_box(model, shape, name),
+            effective_receptive_field(model, run.variables, normalised(run, images), name),
+        )
+        for name in names
+    ]
+    numbers = {
+        field.layer.removeprefix("backbone/"): {
+            "height": field.box.stop[0] - field.box.start[0],
+            "width": field.box.stop[1] - field.box.start[1],
+            "effective": round(effective_size(field.influence), 1),
+            "sees_whole_image": field.box.sees_whole_image,
+        }
+        for field in fields
+    }
+    arrays = {field.layer: field.influence for field in fields}
+    picture = plot_receptive_fields(images[0], fields, title=request.title)
+    return AnalysisResult(picture, arrays, {"fields": numbers})

@@ -9,18 +9,17 @@ from absl import flags
 from PIL import Image
 
 from cnnlab.cli.analyses import KINDS, OF_IMAGES, AnalysisResult, Request
-from cnnlab.cli.analyses.curves import collect_curves
+from cnnlab.cli.analyses.curves import curves
 from cnnlab.cli.arguments import check_picture, require
 from cnnlab.cli.jax_setup import enable_compilation_cache
 from cnnlab.cli.runs import load_run
 from cnnlab.errors import UserError, did_you_mean
-from cnnlab.report.figures.run_curves import plot_run_curves
 from cnnlab.storage.object_store import is_url, located
 from cnnlab.storage.output_file import check_output, check_output_folder, output_file
 from cnnlab.train.runtime.workdir import Workdir
 
 
-def run(values: flags.FlagValues, overrides: dict[str, str], positional: list[str]) -> int:
+def run(values: flags.FlagValues, overrides: dict[str, str], positional: list[str]) -> None:
     """Computes, draws and prints an analysis."""
     if not positional:
         raise UserError("analyze needs a kind: 'analyze KIND'; 'analyze --help' lists the kinds.")
@@ -33,7 +32,7 @@ def run(values: flags.FlagValues, overrides: dict[str, str], positional: list[st
     if kind == "curves":
         folders = [*([values.workdir] if values.workdir else []), *rest]
         out = _picture_path(values, kind, folders[0] if len(folders) == 1 else None)
-        outcome = _curves(folders)
+        outcome = curves(folders)
     else:
         require("workdir", values.workdir)
         out = _picture_path(values, kind, values.workdir)
@@ -45,14 +44,13 @@ def run(values: flags.FlagValues, overrides: dict[str, str], positional: list[st
         files["arrays"] = values.arrays
     if values.json:
         print(json.dumps({"kind": kind, **files, **outcome.numbers}))
-        return 0
+        return
     print(f"{kind}: {', '.join(files.values())}")
     for line in _lines(outcome.numbers):
         print(f"  {line}")
-    return 0
 
 
-def _of_run(kind: str, values: flags.FlagValues, paths: list[str]) -> Any:
+def _of_run(kind: str, values: flags.FlagValues, paths: list[str]) -> AnalysisResult:
     if paths and kind not in OF_IMAGES:
         raise UserError(f"{kind} uses a split of the data, and takes no images: '{paths[0]}'.")
     if paths and values["split"].present:
@@ -100,27 +98,6 @@ def _picture_path(values: flags.FlagValues, kind: str, folder: str | None) -> Pa
     if values.arrays:
         check_output(values.arrays, name="arrays")
     return out
-
-
-def _curves(folders: list[str]) -> Any:
-    if not folders:
-        raise UserError("analyze curves needs the folders of runs.")
-    panels = collect_curves(folders)
-    arrays = {
-        f"{group}/{panel}/{name}": array
-        for panel, groups in panels.items()
-        for group, spread in groups.items()
-        for name, array in spread._asdict().items()
-    }
-    numbers = {
-        f"{panel} at the end": {
-            group: {"mean": float(spread.mean[-1]), "std": float(spread.std[-1]),
-                    "runs": int(spread.count[-1])}
-            for group, spread in groups.items()
-        }
-        for panel, groups in panels.items()
-    }  # fmt: skip
-    return AnalysisResult(plot_run_curves(panels), arrays, numbers)
 
 
 def _write(picture: Any, out: Path | str) -> None:

@@ -6,13 +6,11 @@ import json
 from absl import flags
 
 from cnnlab.analysis.speed import measure_speed
-from cnnlab.cli.arguments import refuse_positional
 from cnnlab.cli.config_flags import resolve_config
 
 
-def run(values: flags.FlagValues, overrides: dict[str, str], positional: list[str]) -> int:
+def run(values: flags.FlagValues, overrides: dict[str, str], positional: list[str]) -> None:
     """Measures a training run and prints the results."""
-    refuse_positional("benchmark", positional)
     config = resolve_config(values.config, overrides)
     speed = measure_speed(config, profile=values.profile)
     if values.json:
@@ -27,7 +25,7 @@ def run(values: flags.FlagValues, overrides: dict[str, str], positional: list[st
                 }
             )
         )
-        return 0
+        return
     fused = f", {speed.steps_per_call} updates a call" if speed.steps_per_call > 1 else ""
     print(
         f"{config.model.name} on {config.data.name}, batches of {config.batch_size}{fused}, "
@@ -43,4 +41,3 @@ def run(values: flags.FlagValues, overrides: dict[str, str], positional: list[st
     )
     if values.profile:
         print(f"  trace        {values.profile} (tensorboard --logdir, or ui.perfetto.dev)")
-    return 0

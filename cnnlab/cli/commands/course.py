@@ -11,10 +11,11 @@ from cnnlab.errors import UserError
 _WHOLE = ("site", "notebooks")
 
 
-def run(values: flags.FlagValues, overrides: dict[str, str], positional: list[str]) -> int:
+def run(values: flags.FlagValues, overrides: dict[str, str], positional: list[str]) -> None:
     """Draws figures one after the other and prints the files that were written."""
     if positional and positional[0] in _WHOLE:
-        return _build_whole(positional, values)
+        _build_whole(positional, values)
+        return
     enable_compilation_cache()
     check_names(positional)
     pictures = []
@@ -24,10 +25,9 @@ def run(values: flags.FlagValues, overrides: dict[str, str], positional: list[st
             print(pictures[-1], flush=True)
     if values.json:
         print(json.dumps({"pictures": [str(path) for path in pictures]}))
-    return 0
 
 
-def _build_whole(positional: list[str], values: flags.FlagValues) -> int:
+def _build_whole(positional: list[str], values: flags.FlagValues) -> None:
     """Writes all pages, as a site or as notebooks."""
     kind, *others = positional
     if others or values.redraw:
@@ -46,4 +46,3 @@ def _build_whole(positional: list[str], values: flags.FlagValues) -> int:
         print(json.dumps({"pages": [str(path) for path in pages]}))
     else:
         print(f"{len(pages)} pages; begin with {pages[0]}")
-    return 0

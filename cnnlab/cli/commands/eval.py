@@ -6,7 +6,7 @@ from absl import flags
 from rich.table import Table
 from rich.text import Text
 
-from cnnlab.cli.arguments import refuse_positional, require, to_stderr
+from cnnlab.cli.arguments import require, to_stderr
 from cnnlab.cli.jax_setup import enable_compilation_cache
 from cnnlab.cli.runs import load_run
 from cnnlab.cli.terminal import console
@@ -16,9 +16,8 @@ from cnnlab.inference.run import evaluate_dataset, evaluate_run
 from cnnlab.visible import visible
 
 
-def run(values: flags.FlagValues, overrides: dict[str, str], positional: list[str]) -> int:
+def run(values: flags.FlagValues, overrides: dict[str, str], positional: list[str]) -> None:
     """Evaluates a run and prints its metrics."""
-    refuse_positional("eval", positional)
     require("workdir", values.workdir)
     enable_compilation_cache()
     trained = load_run(values.workdir, values.checkpoint)
@@ -34,7 +33,7 @@ def run(values: flags.FlagValues, overrides: dict[str, str], positional: list[st
         numbers = {"data": values.data} | evaluate_dataset(trained, dataset, split)
     if values.json:
         print(json.dumps(numbers))
-        return 0
+        return
     tables = numbers.pop("per_class", {})
     columns = {n.removeprefix("per_class_"): numbers.pop(n) for n in list(numbers)
                if n.startswith("per_class_")}  # fmt: skip
@@ -54,7 +53,6 @@ def run(values: flags.FlagValues, overrides: dict[str, str], positional: list[st
     console().print(table)
     if tables:
         console().print(_per_class(tables))
-    return 0
 
 
 def _per_class(rows: dict[str, dict[str, float | None]]) -> Table:

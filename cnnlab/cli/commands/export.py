@@ -7,7 +7,7 @@ from typing import Any
 
 from absl import flags
 
-from cnnlab.cli.arguments import refuse_positional, require
+from cnnlab.cli.arguments import require
 from cnnlab.inference import load_run
 from cnnlab.inference.export import export_stablehlo, write_onnx
 from cnnlab.pretrained import save
@@ -16,16 +16,14 @@ from cnnlab.storage.output_file import check_output, output_file
 from cnnlab.train.pretrained_images import header_of
 
 
-def run(values: flags.FlagValues, overrides: dict[str, str], positional: list[str]) -> int:
+def run(values: flags.FlagValues, overrides: dict[str, str], positional: list[str]) -> None:
     """Writes the file and prints how to load it."""
-    refuse_positional("export", positional)
     require("workdir", values.workdir)
     require("out", values.out)
     check_output(values.out)
     trained = load_run(values.workdir, values.checkpoint)
     write = {"safetensors": _safetensors, "stablehlo": _stablehlo, "onnx": _onnx}
     write[values.format](values, trained)
-    return 0
 
 
 def _file(out: str) -> str:

@@ -9,7 +9,6 @@ from cnnlab.cli.arguments import to_stderr
 from cnnlab.cli.config_flags import resolve_config
 from cnnlab.cli.jax_setup import enable_compilation_cache
 from cnnlab.cli.runs import load_run
-from cnnlab.config import Config
 from cnnlab.data.describe import describe
 from cnnlab.data.sources.folder import FolderSource
 from cnnlab.errors import UserError, did_you_mean
@@ -21,7 +20,7 @@ from cnnlab.train.run_data import load_data
 from cnnlab.train.warm_start import initial_state
 
 
-def run(values: flags.FlagValues, overrides: dict[str, str], positional: list[str]) -> int:
+def run(values: flags.FlagValues, overrides: dict[str, str], positional: list[str]) -> None:
     """Computes and writes features, and prints what was written."""
     configured = values.config is not None or bool(overrides)
     if configured == (values.workdir is not None):
@@ -35,7 +34,11 @@ def run(values: flags.FlagValues, overrides: dict[str, str], positional: list[st
     enable_compilation_cache()
     if configured:
         config = resolve_config(values.config or "lenet_digits", overrides)
-        _check_pretrained(config)
+        if config.model.pretrained is None:
+            raise UserError(
+                "The network of --config has random weights: set --config.model.pretrained, or "
+                "take that of a run by --workdir."
+            )
         dataset = load_data(config)
         experiment = build_experiment(config, dataset.info)
         variables = initial_state(experiment).variables
@@ -66,16 +69,7 @@ def run(values: flags.FlagValues, overrides: dict[str, str], positional: list[st
     )
     if values.json:
         print(json.dumps({"out": values.out, "shapes": shapes}))
-        return 0
+        return
     print(f"{values.out}:")
     for name, shape in shapes.items():
         print(f"  {name:<10} {'x'.join(map(str, shape))}")
-    return 0
-
-
-def _check_pretrained(config: Config) -> None:
-    if config.model.pretrained is None:
-        raise UserError(
-            "The network of --config has random weights: set --config.model.pretrained, or take "
-            "that of a run by --workdir."
-        )

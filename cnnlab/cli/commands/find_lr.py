@@ -4,7 +4,7 @@ import json
 
 from absl import flags
 
-from cnnlab.cli.arguments import check_picture, refuse_positional, to_stderr
+from cnnlab.cli.arguments import check_picture, to_stderr
 from cnnlab.cli.config_flags import resolve_config
 from cnnlab.cli.jax_setup import enable_compilation_cache
 from cnnlab.data.describe import describe
@@ -14,9 +14,8 @@ from cnnlab.storage.output_file import output_file
 from cnnlab.train import build_experiment, find_learning_rate, load_data
 
 
-def run(values: flags.FlagValues, overrides: dict[str, str], positional: list[str]) -> int:
+def run(values: flags.FlagValues, overrides: dict[str, str], positional: list[str]) -> None:
     """Searches a learning rate, draws the search, and prints how to use the result."""
-    refuse_positional("find_lr", positional)
     config = resolve_config(values.config, overrides)
     check_picture(values.out)
     enable_compilation_cache()
@@ -44,7 +43,7 @@ def run(values: flags.FlagValues, overrides: dict[str, str], positional: list[st
                 }
             )
         )
-        return 0
+        return
     if not search.verified:
         print(
             f"warning: {values.steps} steps at this rate did not lower the loss: take more --steps."
@@ -54,4 +53,3 @@ def run(values: flags.FlagValues, overrides: dict[str, str], positional: list[st
         f"  {program()} train --config={values.config} "
         f"--config.optimizer.learning_rate={search.suggestion:.2g}"
     )
-    return 0

@@ -27,7 +27,7 @@ _REGISTRIES = {
 _KINDS = ("models", "datasets", "experiments", "optimizers", *_REGISTRIES)
 
 
-def run(values: flags.FlagValues, overrides: dict[str, str], positional: list[str]) -> int:
+def run(values: flags.FlagValues, overrides: dict[str, str], positional: list[str]) -> None:
     """Prints one name per line with a description, models by family with their size and cost."""
     if not positional or len(positional) > 2:
         raise UserError(f"list what? Say 'list {'|'.join(_KINDS)} [PATTERN]'.")
@@ -45,14 +45,13 @@ def run(values: flags.FlagValues, overrides: dict[str, str], positional: list[st
         if kind == "models":
             found = [{**row, **_details(row["name"])} for row in found]
         print(json.dumps(found, indent=1))
-        return 0
+        return
     if kind == "models":
         _print_models(names, rows)
-        return 0
+        return
     width = max(map(len, names))
     for name in names:
         print(f"{name:<{width}}  {rows[name]}".rstrip())
-    return 0
 
 
 def _details(name: str) -> dict[str, Any]:

@@ -7,7 +7,6 @@ from typing import Any
 
 from absl import flags
 
-from cnnlab.cli.arguments import refuse_positional
 from cnnlab.cli.config_flags import DEFAULT_EXPERIMENT, resolve_config
 from cnnlab.cli.jax_setup import enable_compilation_cache
 from cnnlab.errors import UserError
@@ -20,7 +19,6 @@ from cnnlab.train.runtime.signals import Interrupted
 
 def run(values: flags.FlagValues, overrides: dict[str, str], positional: list[str]) -> int:
     """Trains a population, draws it, and prints the best member's schedule."""
-    refuse_positional("pbt", positional)
     if values.every_steps is None:
         raise UserError("Set --every_steps, the updates between two rounds, e.g. 100.")
     config = resolve_config(values.config, overrides)

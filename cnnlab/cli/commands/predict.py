@@ -33,7 +33,7 @@ from cnnlab.storage.output_file import check_output, check_output_folder, output
 Predictions = Iterator[dict[str, Any]]
 
 
-def run(values: flags.FlagValues, overrides: dict[str, str], positional: list[str]) -> int:
+def run(values: flags.FlagValues, overrides: dict[str, str], positional: list[str]) -> None:
     """Predicts image files and prints or writes the results."""
     require("workdir", values.workdir)
     if not positional:
@@ -56,8 +56,9 @@ def run(values: flags.FlagValues, overrides: dict[str, str], positional: list[st
         print(f"{len(files)} images; left out: {reasons}.", file=sys.stderr)
     for note in scaling_notes(trained, [file.path for file in files]):
         print(note, file=sys.stderr)
-    kinds = {"segmentation": (_segment, _print_shares), "multilabel": (_find_labels, _print_labels)}
-    predict, show = kinds.get(task, (_classify, _print_top))
+    predict, show = _classify, _print_classes
+    if task == "segmentation":
+        predict, show = _segment, _print_shares
     collected = []
     with contextlib.ExitStack() as stack:
         write = None
@@ -74,29 +75,23 @@ def run(values: flags.FlagValues, overrides: dict[str, str], positional: list[st
                 show(prediction, values)
     if values.json:
         print(json.dumps({"checkpoint_step": trained.step, "predictions": collected}))
-    return 0
 
 
 def _classify(trained: Any, values: flags.FlagValues, files: list[InputFile]) -> Predictions:
-    names = trained.info.class_names
-    found = file_probabilities(trained, [file.path for file in files])
-    for file, probabilities in zip(files, found, strict=True):
-        order = np.argsort(-probabilities)[: values.top]
-        yield {"image": file.path, "top": _named(names, probabilities, order)}
-
-
-def _find_labels(trained: Any, values: flags.FlagValues, files: list[InputFile]) -> Predictions:
-    """Names the classes of each image whose probability is above the threshold."""
-    names = trained.info.class_names
+    """Names the most probable classes of each image; of multilabel, those above the threshold."""
+    names, multilabel = trained.info.class_names, trained.config.task == "multilabel"
     found = file_probabilities(trained, [file.path for file in files])
     for file, probabilities in zip(files, found, strict=True):
         order = np.argsort(-probabilities, kind="stable")
-        order = order[probabilities[order] > values.threshold]
-        yield {"image": file.path, "labels": _named(names, probabilities, order)}
-
-
-def _named(names: Any, probabilities: np.ndarray, order: np.ndarray) -> list[dict[str, Any]]:
-    return [{"class": names[i], "probability": round(float(probabilities[i]), 6)} for i in order]
+        above = probabilities[order] > values.threshold
+        chosen = order[above] if multilabel else order[: values.top]
+        yield {
+            "image": file.path,
+            "labels" if multilabel else "top": [
+                {"class": names[i], "probability": round(float(probabilities[i]), 6)}
+                for i in chosen
+            ],
+        }
 
 
 def _segment(trained: Any, values: flags.FlagValues, files: list[InputFile]) -> Predictions:
@@ -147,21 +142,13 @@ def _written(out: Path | str, files: list[InputFile]) -> list[dict[str, str]]:
     return written
 
 
-def _print_top(prediction: dict[str, Any], values: flags.FlagValues) -> None:
+def _print_classes(prediction: dict[str, Any], values: flags.FlagValues) -> None:
     print(prediction["image"])
-    _print_classes(prediction["top"])
-
-
-def _print_labels(prediction: dict[str, Any], values: flags.FlagValues) -> None:
-    print(prediction["image"])
-    _print_classes(prediction["labels"])
-    if not prediction["labels"]:
-        print(f"  no label above {100 * values.threshold:g} %")
-
-
-def _print_classes(entries: list[dict[str, Any]]) -> None:
+    entries = prediction.get("top", prediction.get("labels"))
     for entry in entries:
         print(f"  {100 * entry['probability']:6.2f} %  {entry['class']}")
+    if not entries:
+        print(f"  no label above {100 * values.threshold:g} %")
 
 
 def _print_shares(prediction: dict[str, Any], values: flags.FlagValues) -> None:

@@ -2,14 +2,13 @@
 
 from absl import flags
 
-from cnnlab.cli.arguments import refuse_positional, require
+from cnnlab.cli.arguments import require
 from cnnlab.data import prepare
 from cnnlab.program import program
 
 
-def run(values: flags.FlagValues, overrides: dict[str, str], positional: list[str]) -> int:
+def run(values: flags.FlagValues, overrides: dict[str, str], positional: list[str]) -> None:
     """Prepares the data set."""
-    refuse_positional("prepare", positional)
     require("dataset", values.dataset)
 
     folder = prepare(values.dataset, data_dir=values.data_dir, manual_dir=values.manual_dir)
@@ -18,4 +17,3 @@ def run(values: flags.FlagValues, overrides: dict[str, str], positional: list[st
         f"  {program()} train --config.data.name={values.dataset} --workdir=runs/"
         f"{values.dataset}"
     )
-    return 0

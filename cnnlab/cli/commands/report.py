@@ -12,7 +12,7 @@ from cnnlab.report.run_page.run_record import find_runs
 from cnnlab.storage.output_file import check_output, output_file
 
 
-def run(values: flags.FlagValues, overrides: dict[str, str], positional: list[str]) -> int:
+def run(values: flags.FlagValues, overrides: dict[str, str], positional: list[str]) -> None:
     """Writes the page and prints its path."""
     if not positional:
         raise UserError("report needs the folder of at least one run.")
@@ -31,6 +31,5 @@ def run(values: flags.FlagValues, overrides: dict[str, str], positional: list[st
         size = temporary.stat().st_size / 2**20
     if values.json:
         print(json.dumps({"out": str(out), "runs": [str(path) for path in runs]}))
-        return 0
+        return
     print(f"{out}: {len(runs)} run{'s' if len(runs) > 1 else ''}, {size:.1f} MiB, in one file.")
-    return 0

@@ -10,7 +10,7 @@ from cnnlab.report.results import markdown_tables, read_rows, result_rows, write
 from cnnlab.storage.output_file import check_output
 
 
-def run(values: flags.FlagValues, overrides: dict[str, str], positional: list[str]) -> int:
+def run(values: flags.FlagValues, overrides: dict[str, str], positional: list[str]) -> None:
     """Prints the tables, and keeps their rows."""
     if not positional:
         raise UserError("results needs the folder of at least one run, or a JSON file of rows.")
@@ -29,4 +29,3 @@ def run(values: flags.FlagValues, overrides: dict[str, str], positional: list[st
         print(json.dumps([row.to_json() for row in rows]))
     else:
         print(markdown_tables(rows), end="")
-    return 0

@@ -5,7 +5,7 @@ import json
 from absl import flags
 
 from cnnlab.analysis import block_table, summarize, summary_table, total_macs
-from cnnlab.cli.arguments import refuse_positional, to_stderr
+from cnnlab.cli.arguments import to_stderr
 from cnnlab.cli.config_flags import resolve_config
 from cnnlab.cli.terminal import console
 from cnnlab.config import check_options, validate
@@ -14,9 +14,8 @@ from cnnlab.models import create_model, model_options
 from cnnlab.train.run_data import image_shape_and_classes
 
 
-def run(values: flags.FlagValues, overrides: dict[str, str], positional: list[str]) -> int:
+def run(values: flags.FlagValues, overrides: dict[str, str], positional: list[str]) -> None:
     """Prints the table of blocks or layers."""
-    refuse_positional("summary", positional)
     config = resolve_config(values.config, overrides)
     check_objects(config, model=None)
     validate(config)
@@ -50,7 +49,7 @@ def run(values: flags.FlagValues, overrides: dict[str, str], positional: list[st
                 }
             )
         )
-        return 0
+        return
     title = f"{config.model.name} on {'x'.join(map(str, image_shape))}, {classes} classes"
     terminal = console()
     table = (
@@ -59,4 +58,3 @@ def run(values: flags.FlagValues, overrides: dict[str, str], positional: list[st
         else summary_table(layers, title, depth=values.depth, memory=terminal.width >= 100)
     )
     terminal.print(table)
-    return 0

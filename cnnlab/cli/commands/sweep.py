@@ -3,13 +3,13 @@
 import dataclasses
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import jax
 from absl import flags
 
-from cnnlab.cli.arguments import refuse_positional
 from cnnlab.cli.config_flags import DEFAULT_EXPERIMENT, resolve_config
 from cnnlab.cli.jax_setup import share_compilation_cache
 from cnnlab.cli.launcher import read_launcher
@@ -18,7 +18,6 @@ from cnnlab.config import apply_overrides, from_json, load_sweep
 from cnnlab.errors import UserError
 from cnnlab.plugins import load_plugins
 from cnnlab.program import program
-from cnnlab.report.study_page.data import value_text
 from cnnlab.sweep.search import read_population, work
 from cnnlab.sweep.space.space import read_params
 from cnnlab.sweep.study.description import read_description
@@ -29,6 +28,7 @@ from cnnlab.sweep.study.tables import best_table
 from cnnlab.sweep.workers.command import worker_command
 from cnnlab.sweep.workers.slurm import submit
 from cnnlab.train.runtime.signals import Interrupted
+from cnnlab.units import value_text
 
 _MOST_LISTED = 10_000
 _DEFAULTS = {"sampler": "tpe", "pruner": "none", "repeats": 1, "seed": 0}
@@ -36,7 +36,6 @@ _DEFAULTS = {"sampler": "tpe", "pruner": "none", "repeats": 1, "seed": 0}
 
 def run(values: flags.FlagValues, overrides: dict[str, str], positional: list[str]) -> int:
     """Runs, resumes or lists a study, or shows its progress."""
-    refuse_positional("sweep", positional)
     launcher = read_launcher(values)
     population = read_population(values.population)
     if values.workers < 1:
@@ -157,7 +156,7 @@ def _work(folder: Path, spec: Any, values: flags.FlagValues, population: int) ->
             None,
             workers=values.workers,
             population=population,
-            report=_print,
+            report=partial(print, flush=True),
             write=True,
             ray=values.ray if values.launcher == "ray" else None,
         )
@@ -181,7 +180,3 @@ def _work(folder: Path, spec: Any, values: flags.FlagValues, population: int) ->
             f"  {program()} sweep --study={folder} --trials={2 * results.total}"
         )
     return 0
-
-
-def _print(line: str) -> None:
-    print(line, flush=True)

@@ -1,11 +1,12 @@
 """Runs `launch.py train`; its help and its flags are `cnnlab.cli.flags.train`."""
 
 import sys
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from absl import flags
 
-from cnnlab.cli.arguments import refuse_positional
 from cnnlab.cli.config_flags import (
     DEFAULT_EXPERIMENT,
     config_lines,
@@ -14,23 +15,23 @@ from cnnlab.cli.config_flags import (
 from cnnlab.cli.distributed_session import together
 from cnnlab.cli.jax_setup import enable_compilation_cache
 from cnnlab.cli.launcher import read_launcher
-from cnnlab.cli.run_job import submit_run
+from cnnlab.cli.main import main
 from cnnlab.cli.runs import fit
 from cnnlab.cli.terminal import console
-from cnnlab.config import Config, apply_overrides, validate
+from cnnlab.config import Config, apply_overrides, to_json, validate, with_plugins
 from cnnlab.errors import UserError
 from cnnlab.models.catalog import BASELINES
 from cnnlab.program import program
-from cnnlab.storage.object_store import is_url, located
+from cnnlab.storage.object_store import is_url, located, refuse_url
+from cnnlab.tasks.words import show_score
 from cnnlab.train.callbacks.progress import Silence, make_display
-from cnnlab.train.runtime import hosts
+from cnnlab.train.runtime import hosts, slurm
 from cnnlab.train.runtime.signals import Interrupted
 from cnnlab.train.runtime.workdir import Workdir
 
 
 def run(values: flags.FlagValues, overrides: dict[str, str], positional: list[str]) -> int:
     """Trains a run, draws its pictures, and prints what to do next."""
-    refuse_positional("train", positional)
     if read_launcher(values) == "slurm":
         return _submit(values, overrides)
     with together(values):
@@ -64,7 +65,7 @@ def _train(values: flags.FlagValues, overrides: dict[str, str]) -> int:
     summary = f"  {program()} summary --config={workdir}/config.json\n" if network and here else ""
     board = f"  tensorboard --logdir={workdir}        (pip install tensorboard)" if here else ""
     out = " --out=FOLDER" if config.task == "segmentation" else ""
-    numbers = "  ".join(f"{name} {_show(name, value)}" for name, value in test.items())
+    numbers = "  ".join(f"{name} {show_score(value, name)}" for name, value in test.items())
     print(
         f"\ntest: {numbers}\n"
         f"  {result['num_parameters']:,} parameters, {result['seconds']:.1f} s of training, "
@@ -105,10 +106,36 @@ def _submit(values: flags.FlagValues, overrides: dict[str, str]) -> int:
     return 0
 
 
-def _show(name: str, value: float | None) -> str:
-    if value is None:
-        return "none"
-    return f"{value:.4f}" if name in ("loss", "brier") else f"{100 * value:.2f} %"
+def submit_run(
+    config: Config, workdir: Path | str, *, options: Sequence[str] = (), cluster: str = "slurm"
+) -> list[str]:
+    """Submits `train` with this config as one job, through `cnnlab.train.runtime.slurm.submit`.
+
+    The config is saved now, so edits of files while the job waits have no effect.
+
+    Raises:
+      UserError: the job cannot be submitted, or the folder holds a run with another config.
+    """
+    refuse_url(workdir, "a job prints into it, so choose a workdir that the nodes share")
+    folder = Workdir(workdir.resolve())
+    if folder.has_run:
+        folder.check_config(config, longer=True)
+    logs = Workdir(folder.path / "logs")
+    logs.create()
+    logs.write("experiment.json", to_json(with_plugins(config)))
+    given = [f"--config={logs.path / 'experiment.json'}", f"--workdir={folder.path}"]
+    work = partial(_train_in_a_job, given)
+    return slurm.submit(work, name=workdir.name, folder=logs.path, options=options, cluster=cluster)
+
+
+def _train_in_a_job(given: list[str]) -> int:
+    """Runs in each task of the job; several tasks train together."""
+    import submitit  # optional: the extra "slurm"
+
+    several = submitit.JobEnvironment().num_tasks > 1
+    # Also for the record of the run.
+    sys.argv = ["launch.py", "train", *given, *(["--distributed"] if several else [])]
+    return main(sys.argv)
 
 
 def _config_and_workdir(

@@ -8,12 +8,11 @@ usage: python launch.py benchmark [--config=EXPERIMENT] [--profile=FOLDER] [--js
 Only the trace is saved; TensorBoard's profiler and ui.perfetto.dev open it.
 """
 
-from cnnlab.cli.config_flags import define_config_flag
 from cnnlab.cli.flag_definer import FlagDefiner
 
 
 def define_flags(define: FlagDefiner) -> None:
     """Defines the flags of this command."""
-    define_config_flag(define)
+    define.config()
     define.string("profile", None, "Write a trace to this folder.")
     define.json()

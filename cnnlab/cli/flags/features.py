@@ -9,13 +9,12 @@ height, width, c]; `strides` and `map_names` list the maps. Memory use does not 
 of examples.
 """
 
-from cnnlab.cli.config_flags import define_config_flag
 from cnnlab.cli.flag_definer import FlagDefiner
 
 
 def define_flags(define: FlagDefiner) -> None:
     """Defines the flags of this command."""
-    define_config_flag(define, default=None)
+    define.config(default=None)
     define.run()
     define.split()
     define.bool("maps", False, "Write the feature maps too.")

@@ -8,13 +8,12 @@ suggestion verifies that it learns. The picture shows the loss over the learning
 is written.
 """
 
-from cnnlab.cli.config_flags import define_config_flag
 from cnnlab.cli.flag_definer import FlagDefiner
 
 
 def define_flags(define: FlagDefiner) -> None:
     """Defines the flags of this command."""
-    define_config_flag(define)
+    define.config()
     define.string("out", "find_lr.png", "The picture to write.")
     define.integer("steps", 100, "Number of updates of a sweep.")
     define.integer("sweeps", 3, "Number of sweeps, one a seed.")

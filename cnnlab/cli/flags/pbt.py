@@ -13,13 +13,12 @@ Ranges: log(a, b) and uniform(a, b) of numbers that do not change the program (d
 Members are ordinary runs in FOLDER/members. The same command resumes a stopped training.
 """
 
-from cnnlab.cli.config_flags import define_config_flag
 from cnnlab.cli.flag_definer import FlagDefiner
 
 
 def define_flags(define: FlagDefiner) -> None:
     """Defines the flags of this command."""
-    define_config_flag(define)
+    define.config()
     define.string("study", None, "Folder of the population; runs/EXPERIMENT_pbt by default.")
     define.multi_string("param", [], "PATH=RANGE of a hyper-parameter.")
     define.integer("every_steps", None, "Updates between two rounds of copying.")

@@ -7,13 +7,12 @@ usage: python launch.py summary [--config=EXPERIMENT] [--input_size=224] [--dept
 Sizes default to those of the config's data set.
 """
 
-from cnnlab.cli.config_flags import define_config_flag
 from cnnlab.cli.flag_definer import FlagDefiner
 
 
 def define_flags(define: FlagDefiner) -> None:
     """Defines the flags of this command."""
-    define_config_flag(define)
+    define.config()
     for name, text in (
         ("input_size", "Height and width of the image in pixels."),
         ("channels", "Channels of the image."),

@@ -18,14 +18,13 @@ study that was stopped by Ctrl-C or kill -9; one that contradicts it is refused,
 is shown. A larger --trials extends it.
 """
 
-from cnnlab.cli.config_flags import define_config_flag
 from cnnlab.cli.flag_definer import FlagDefiner
 from cnnlab.cli.launcher import define_launcher_flags
 
 
 def define_flags(define: FlagDefiner) -> None:
     """Defines the flags of this command."""
-    define_config_flag(define, default=None)
+    define.config(default=None)
     define.string("study", None, "Folder of the study; runs/EXPERIMENT_sweep by default.")
     define.multi_string("param", [], "PATH=RANGE of a hyper-parameter.")
     define.multi_string(

@@ -20,15 +20,25 @@ batch; start the same command on all of them. With --launcher=slurm, the run is 
 of a Slurm cluster, whose tasks find each other (docs/scale.md).
 """
 
-from cnnlab.cli.config_flags import define_config_flag
 from cnnlab.cli.flag_definer import FlagDefiner
-from cnnlab.cli.host_flags import define_host_flags
 from cnnlab.cli.launcher import define_launcher_flags
 
 
 def define_flags(define: FlagDefiner) -> None:
     """Defines the flags of this command."""
-    define_config_flag(define, default=None)
+    define.config(default=None)
     define.string("workdir", None, "Folder of the run; runs/EXPERIMENT by default.")
-    define_host_flags(define)
+    define.bool(
+        "distributed",
+        False,
+        "Train together with the other hosts that run this command; see docs/scale.md.",
+    )
+    define.string(
+        "coordinator",
+        None,
+        "HOST:PORT of the process with index 0. This and the next two are found by themselves "
+        "under SLURM, on TPU pods, in Kubernetes and with Open MPI.",
+    )
+    define.integer("num_processes", None, "How many processes there are, one a host.")
+    define.integer("process_index", None, "Which of them this one is, from 0.")
     define_launcher_flags(define, slurm="the run is a job")

@@ -145,12 +145,10 @@ def _draw_shares(
     axis: Axes, places: Sequence[float], values: np.ndarray, total: int, color: str
 ) -> None:
     total = max(total, 1)
-    axis.bar(places, values, color=color, width=0.75)
-    for x, value in zip(places, values, strict=True):
-        if value > _LABELLED * values.max():
-            axis.text(
-                x, value, f"{100 * value / total:.0f} %", ha="center", va="bottom", fontsize=7
-            )
+    bars = axis.bar(places, values, color=color, width=0.75)
+    least = _LABELLED * values.max()
+    texts = [f"{100 * x / total:.0f} %" if x > least else "" for x in values]
+    axis.bar_label(bars, texts, fontsize=7)
     axis.set_ylim(0, 1.3 * max(values.max(), 1))
     axis.set_yticks([])
     axis.grid(False)

@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from cnnlab.report.figures.picture_grid import ColorScale, Picture, plot_pictures
+from cnnlab.report.figures.picture_grid import Picture, plot_pictures
 from cnnlab.report.pixels import heat_overlay, magnify, rgb, signed_image
 
 _SIDE = 112
@@ -32,7 +34,9 @@ def plot_heat_maps(
     """
     shares = heats / limit
     overlays = [heat_overlay(image, share) for image, share in zip(images, shares, strict=True)]
-    return _two_rows(images, overlays, captions, title, ColorScale("turbo", 0.0, limit, label))
+    return _two_rows(
+        images, overlays, captions, title, ScalarMappable(Normalize(0.0, limit), "turbo"), label
+    )
 
 
 def plot_attributions(
@@ -51,8 +55,8 @@ def plot_attributions(
     """
     limits = np.quantile(np.abs(values), 0.99, axis=(1, 2))
     drawn = [signed_image(value, limit) for value, limit in zip(values, limits, strict=True)]
-    scale = ColorScale("RdBu_r", -1.0, 1.0, "share of an image's 99th percentile")
-    return _two_rows(images, drawn, captions, title, scale)
+    scale = ScalarMappable(Normalize(-1.0, 1.0), "RdBu_r")
+    return _two_rows(images, drawn, captions, title, scale, "share of an image's 99th percentile")
 
 
 def _two_rows(
@@ -60,7 +64,8 @@ def _two_rows(
     below: Sequence[np.ndarray],
     captions: Sequence[str],
     title: str,
-    scale: ColorScale,
+    scale: ScalarMappable,
+    scale_label: str,
 ) -> Figure:
     rows = []
     for first in range(0, len(images), 8):
@@ -72,4 +77,4 @@ def _two_rows(
                 for image, caption in zip(below[chosen], captions[chosen], strict=True)
             ]
         )
-    return plot_pictures(rows, title=title, scale=scale)
+    return plot_pictures(rows, title=title, scale=scale, scale_label=scale_label)

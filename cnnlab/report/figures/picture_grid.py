@@ -5,9 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from matplotlib import colormaps
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from cnnlab.report.style import GREEN, RED, add_title, figure_style, hide_frame
@@ -31,29 +29,13 @@ class Picture(NamedTuple):
     right: bool | None = None
 
 
-class ColorScale(NamedTuple):
-    """Meaning of the colors of pictures.
-
-    Attributes:
-      colors: name of matplotlib's color map.
-      low: value of its first color.
-      high: value of its last color.
-      label: meaning of the values, with their unit.
-    """
-
-    colors: str
-    low: float
-    high: float
-    label: str
-
-
 def plot_pictures(
     rows: Sequence[Sequence[Picture]],
     *,
     title: str = "",
     row_labels: Sequence[str] | None = None,
-    column_titles: Sequence[str] | None = None,
-    scale: ColorScale | None = None,
+    scale: ScalarMappable | None = None,
+    scale_label: str = "",
 ) -> Figure:
     """Draws rows of equally large pictures; rows may have different lengths.
 
@@ -61,8 +43,8 @@ def plot_pictures(
       rows: rows of pictures from top to bottom.
       title: title of the figure.
       row_labels: text left of each row.
-      column_titles: texts above the first row.
       scale: color scale of the pictures, drawn at the right.
+      scale_label: meaning of its values, with their unit.
     """
     captions = [[_wrapped(picture.caption) for picture in row] for row in rows]
     aspect = max(p.pixels.shape[0] / p.pixels.shape[1] for row in rows for p in row)
@@ -75,7 +57,7 @@ def plot_pictures(
         figure = Figure(figsize=(max(width, 4.0), 1.0))
         add_title(figure, title)
         lines = figure.get_suptitle().count("\n") + 1 if title else 0
-        top = 0.1 + 0.21 * lines + 0.2 * bool(column_titles)
+        top = 0.1 + 0.21 * lines
         total = top + sum(below) + len(rows) * (height + _GAP)
         figure.set_figheight(total)
         if title:
@@ -100,15 +82,12 @@ def plot_pictures(
                 if row_labels and column == 0:
                     axis.set_ylabel(row_labels[number], rotation=0, ha="right", va="center",
                                     fontsize=9)  # fmt: skip
-                if column_titles and number == 0:
-                    axis.set_title(column_titles[column], fontsize=9, loc="center")
             y += height + below[number] + _GAP
         if scale:
             bar = figure.add_axes(place(width - 0.8, top, 0.12, max(total - top - below[-1], 1.0)))
-            colors = ScalarMappable(Normalize(scale.low, scale.high), colormaps[scale.colors])
-            figure.colorbar(colors, cax=bar)
+            figure.colorbar(scale, cax=bar)
             bar.tick_params(labelsize=7)
-            bar.set_ylabel(scale.label, fontsize=8)
+            bar.set_ylabel(scale_label, fontsize=8)
     return figure
 
 

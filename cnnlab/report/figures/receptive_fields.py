@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from cnnlab.analysis import Box, effective_size
+from cnnlab.report.pixels import rgb
 from cnnlab.report.style import ORANGE, hide_frame, new_figure
 
 
@@ -38,40 +38,19 @@ def plot_receptive_fields(image: np.ndarray, fields: Sequence[Field], *, title: 
     heat = fields[0].influence is not None
     with new_figure(1.9 * len(fields) + 0.3, 4.5 if heat else 2.5, title) as figure:
         axes = figure.subplots(1 + heat, len(fields), squeeze=False)
-        for column, field in zip(axes.T, fields, strict=True):
-            _draw_box(column[0], image, field)
+        for column, (layer, box, influence) in zip(axes.T, fields, strict=True):
+            (top, left), height, width = box.start, *np.subtract(box.stop, box.start)
+            column[0].imshow(rgb(image))
+            column[0].set_title(layer.removeprefix("backbone/"), fontsize=9, loc="center")
+            whole = ", and the whole image" if box.sees_whole_image else ""
+            column[0].set_xlabel(f"sees {height} × {width}{whole}", fontsize=8)
             if heat:
-                _draw_influence(column[1], field)
-        for axis in axes.flat:
-            hide_frame(axis)
+                # The square root shows what is far below the peak, as most of the field is.
+                column[1].imshow(np.sqrt(influence), cmap="magma", vmin=0, vmax=1)
+                side = effective_size(influence)
+                column[1].set_xlabel(f"effective {side:.0f} × {side:.0f}", fontsize=8)
+            for axis in column:
+                axis.add_patch(Rectangle((left - 0.5, top - 0.5), width, height, fill=False,
+                                         edgecolor=ORANGE, linewidth=2))  # fmt: skip
+                hide_frame(axis)
     return figure
-
-
-def _draw_box(axis: Axes, image: np.ndarray, field: Field) -> None:
-    pixels = image[..., 0] if image.shape[-1] == 1 else image
-    axis.imshow(pixels, cmap="gray", vmin=0, vmax=255)
-    _outline(axis, field.box)
-    height, width = _extent(field.box)
-    axis.set_title(field.layer.removeprefix("backbone/"), fontsize=9, loc="center")
-    whole = ", and the whole image" if field.box.sees_whole_image else ""
-    axis.set_xlabel(f"sees {height} × {width}{whole}", fontsize=8)
-
-
-def _draw_influence(axis: Axes, field: Field) -> None:
-    # The square root shows what is far below the peak, as most of the field is.
-    axis.imshow(np.sqrt(field.influence), cmap="magma", vmin=0, vmax=1)
-    _outline(axis, field.box)
-    side = effective_size(field.influence)
-    axis.set_xlabel(f"effective {side:.0f} × {side:.0f}", fontsize=8)
-
-
-def _outline(axis: Axes, box: Box) -> None:
-    top, left = box.start
-    height, width = _extent(box)
-    axis.add_patch(
-        Rectangle((left - 0.5, top - 0.5), width, height, fill=False, edgecolor=ORANGE, linewidth=2)
-    )
-
-
-def _extent(box: Box) -> tuple[int, int]:
-    return box.stop[0] - box.start[0], box.stop[1] - box.start[1]

@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from cnnlab.analysis.curves import curve
 from cnnlab.report.style import BLUE, GREEN, GREY, ORANGE, RED, logarithmic, new_figure
 from cnnlab.tasks import per_class_accuracy
 from cnnlab.tasks.words import SHARES
@@ -54,19 +55,14 @@ def _plot_split(
     axis: Axes, rows: Sequence[dict[str, Any]], name: str, split: str, **style: Any
 ) -> None:
     """Plots a metric of one split over epochs, if rows have it."""
-    factor = 100 if name in SHARES else 1
-    points = [
-        (row["epoch"], factor * row[name])
-        for row in rows
-        if row["split"] == split and row.get(name) is not None
-    ]
-    if not points:
+    epochs, values = curve(rows, split, name)
+    if not len(epochs):
         return
-    if split == "test" and len(points) == 1:
+    if split == "test" and len(epochs) == 1:
         style |= {"marker": "*", "markersize": 11, "linestyle": "none"}
     if split == "validation":
         style |= {"marker": "o", "markersize": 3}
-    axis.plot(*zip(*points, strict=True), **style)
+    axis.plot(epochs, (100 if name in SHARES else 1) * values, **style)
 
 
 def plot_confusion_matrix(
@@ -113,24 +109,24 @@ def plot_confusion_matrix(
     return figure
 
 
-def plot_class_scores(rows: Mapping[str, Mapping[str, float | None]], *, title: str = "") -> Figure:
+def plot_class_scores(scores: Mapping[str, float | None], *, title: str = "") -> Figure:
     """Draws a bar for the IoU of each class, and a line for their mean.
 
     Args:
-      rows: rows with `iou` in [0, 1], or None (NaN) for classes that do not occur, by class name.
+      scores: IoU in [0, 1] by class name; None or NaN for classes that do not occur.
       title: title of the figure.
     """
-    scores = np.array([row["iou"] for row in rows.values()], np.float64)  # None becomes NaN
-    mean = np.nanmean(scores) if np.isfinite(scores).any() else np.nan
-    with new_figure(7.0, min(1.4 + 0.28 * len(rows), 30.0), title) as figure:
+    values = np.array(list(scores.values()), np.float64)  # None becomes NaN
+    mean = np.nanmean(values) if np.isfinite(values).any() else np.nan
+    with new_figure(7.0, min(1.4 + 0.28 * len(scores), 30.0), title) as figure:
         axis = figure.subplots()
         axis.grid(False, axis="y")
-        axis.barh(range(len(rows)), 100 * np.nan_to_num(scores), color=BLUE, height=0.72)
-        for place, score in enumerate(scores):  # beside the axis, where no line crosses them
+        axis.barh(range(len(scores)), 100 * np.nan_to_num(values), color=BLUE, height=0.72)
+        for place, score in enumerate(values):  # beside the axis, where no line crosses them
             text = f"{100 * score:.1f}" if np.isfinite(score) else "none"
             axis.text(101, place, text, va="center", fontsize=8)
         axis.axvline(100 * mean, color=RED, linestyle="--", label=f"mean {100 * mean:.1f} %")
-        axis.set_yticks(range(len(rows)), rows)
+        axis.set_yticks(range(len(scores)), scores)
         axis.invert_yaxis()
         axis.set_xlim(0, 100)
         axis.set_xlabel("IoU (%)")

@@ -7,6 +7,7 @@ import numpy as np
 
 from cnnlab.analysis.evaluation.confusion import most_confused
 from cnnlab.report.run_page.run_record import RunRecord
+from cnnlab.report.run_page.tables import color_of
 from cnnlab.tasks.segmentation import overlap_scores
 from cnnlab.tasks.words import SHARES, metric_words
 from cnnlab.train.callbacks.json_lines import Row
@@ -30,7 +31,8 @@ def page_data(
         "numbers": [[name, metric_words(name) + " (%)" * (name in SHARES)] for name in _NUMBERS],
         "shown": sorted(first),
         "groups": [
-            {"label": label, "runs": group} for label, group in zip(labels, groups, strict=True)
+            {"label": labels[number], "runs": group, "color": color_of(number)}
+            for number, group in enumerate(groups)
         ],
         "runs": [
             {"name": record.name, "seed": record.config.seed, "curves": _curves(record.rows),
@@ -48,13 +50,10 @@ def class_rows(record: RunRecord) -> list[dict[str, Any]]:
     scores = overlap_scores(record.confusion)
     counts = np.asarray(record.confusion, np.int64).sum(axis=1)
     columns = {"recall": "accuracy", "precision": "precision"}
-    columns |= (
-        {"IoU": "iou", "Dice": "dice"}
-        if record.config.task == "segmentation"
-        else {
-            "F1": "dice"  # the same number by its other name
-        }
-    )
+    if record.config.task == "segmentation":
+        columns |= {"IoU": "iou", "Dice": "dice"}
+    else:
+        columns["F1"] = "dice"  # the same number by its other name
     return [
         {"class": name, "count": int(counts[i]),
          "scores": {shown: _plain(scores[key][i]) for shown, key in columns.items()}}

@@ -1,12 +1,16 @@
 """The parts of a report that need a run's weights and data."""
 
+import base64
 import dataclasses
+import io
+from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import jax
 import numpy as np
 from matplotlib.colors import rgb2hex
+from matplotlib.figure import Figure
+from PIL import Image
 
 from cnnlab.analysis.attribution.grad_cam import grad_cam, upsample
 from cnnlab.analysis.evaluation.calibration import Reliability, fit_temperature, reliability
@@ -22,9 +26,9 @@ from cnnlab.analysis.filters import first_filters
 from cnnlab.data import Dataset, Source
 from cnnlab.errors import UserError
 from cnnlab.inference.run import Run, TrainedRun
-from cnnlab.report.data_uri import data_uri, figure_uri
 from cnnlab.report.figures.architecture import draw_network
 from cnnlab.report.figures.overlays import mark_wrong
+from cnnlab.report.figures.reliability import plot_reliability
 from cnnlab.report.label_pixels import background_class, overlay
 from cnnlab.report.palette import IGNORE, make_palette
 from cnnlab.report.pixels import filter_images, heat_overlay, rgb
@@ -33,6 +37,8 @@ _EXAMPLES = 12  # of each kind, right and wrong
 _JUDGED = 2000  # examples that are looked through for them
 _SCENES = 6
 _FILTERS = 64
+_LOSSLESS_SIDE = 96  # of pictures
+_LARGEST_SIDE = 256
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +58,7 @@ class Example:
     share: float
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass
 class Inside:
     """Pictures and numbers of one run; unavailable parts are empty and explained in `notes`.
 
@@ -66,6 +72,7 @@ class Inside:
       filters_layer: name of that layer.
       filters_large: whether they are as large as images, as for a dense layer.
       calibration: reliability on the test split, for classification.
+      diagram: its reliability diagram, as a data URI.
       temperature: most likely temperature on the validation split; None without such a split or
         without a mistake on it.
       notes: a sentence for each unavailable part.
@@ -80,65 +87,61 @@ class Inside:
     filters_layer: str = ""
     filters_large: bool = False
     calibration: Reliability | None = None
+    diagram: str = ""
     temperature: float | None = None
     notes: list[str] = dataclasses.field(default_factory=list)
 
 
 def look_inside(run: Run, dataset: Dataset) -> Inside:
     """Computes examples with Grad-CAM, filters and calibration of a run on its test split."""
-    notes: list[str] = []
-    found: dict[str, Any] = {"notes": notes}
     source = spread_over(dataset.splits["test"], _JUDGED)
-    found["judged"] = len(source)
+    inside = Inside(judged=len(source))
     if run.config.task == "segmentation":
-        found |= _scenes(run, source)
+        _add_scenes(inside, run, source)
     elif run.config.task == "multilabel":
-        notes.append("Images with several classes have no single answer to draw or to calibrate.")
+        inside.notes.append(
+            "Images with several classes have no single answer to draw or to calibrate."
+        )
     else:
         predictions = predict_source(run, source)
-        found |= _examples(run, source, predictions, notes)
-        found["calibration"] = reliability(*predictions)
+        _add_examples(inside, run, source, predictions)
+        inside.calibration = reliability(*predictions)
+        inside.diagram = _figure_uri(plot_reliability({"": inside.calibration}))
         if "validation" in dataset.splits:
             held_out = spread_over(dataset.splits["validation"], _JUDGED)
-            found["temperature"] = fit_temperature(*predict_source(run, held_out))
-    if isinstance(run, TrainedRun):
-        try:
-            found["network"] = figure_uri(draw_network(run.experiment.model, run.info.image_shape))
-            filters = first_filters(run.experiment.model, run.variables, run.info.image_shape)
-            images = filter_images(filters.kernels[:_FILTERS])
-            found["filters"] = [data_uri(image) for image in images]
-            found["filters_layer"] = filters.layer
-            found["filters_large"] = images[0].shape[0] > 16
-        except UserError as error:
-            notes.append(str(error))
-    else:
-        notes.append("A classical baseline has neither filters that are learnt nor Grad-CAM.")
-    return Inside(**found)
+            inside.temperature = fit_temperature(*predict_source(run, held_out))
+    if not isinstance(run, TrainedRun):
+        inside.notes.append(
+            "A classical baseline has neither filters that are learnt nor Grad-CAM."
+        )
+        return inside
+    try:
+        inside.network = _figure_uri(draw_network(run.experiment.model, run.info.image_shape))
+        filters = first_filters(run.experiment.model, run.variables, run.info.image_shape)
+        images = filter_images(filters.kernels[:_FILTERS])
+        inside.filters = [_data_uri(image) for image in images]
+        inside.filters_layer = filters.layer
+        inside.filters_large = images[0].shape[0] > 16
+    except UserError as error:
+        inside.notes.append(str(error))
+    return inside
 
 
-def _examples(
-    run: Run, source: Source, predictions: Predictions, notes: list[str]
-) -> dict[str, list[Example]]:
+def _add_examples(inside: Inside, run: Run, source: Source, predictions: Predictions) -> None:
     wrong = most_confident(predictions, _EXAMPLES)
     right = _one_of_each(predictions, _EXAMPLES)
     names, answers = run.info.class_names, predictions.probabilities.argmax(-1)
     chosen = np.concatenate([wrong, right]).astype(int)
     images = np.stack([source[int(number)]["image"] for number in chosen])
-    heats = _heats(run, images, answers[chosen], notes)
-    examples = []
+    heats = _heats(inside, run, images, answers[chosen])
     for place, number in enumerate(chosen):
-        pictures = {"image": data_uri(rgb(images[place]))}
+        pictures = {"image": _data_uri(rgb(images[place]))}
         if heats is not None:
-            pictures["Grad-CAM"] = data_uri(heat_overlay(images[place], heats[place]))
-        examples.append(
-            Example(
-                pictures,
-                names[predictions.labels[number]],
-                names[answers[number]],
-                float(predictions.probabilities[number].max()),
-            )
-        )
-    return {"wrong": examples[: len(wrong)], "right": examples[len(wrong) :]}
+            pictures["Grad-CAM"] = _data_uri(heat_overlay(images[place], heats[place]))
+        truth, answer = names[predictions.labels[number]], names[answers[number]]
+        share = float(predictions.probabilities[number].max())
+        examples = inside.wrong if place < len(wrong) else inside.right
+        examples.append(Example(pictures, truth, answer, share))
 
 
 def _one_of_each(predictions: Predictions, count: int) -> np.ndarray:
@@ -150,9 +153,7 @@ def _one_of_each(predictions: Predictions, count: int) -> np.ndarray:
     return right[np.lexsort((labels, turn))][:count]
 
 
-def _heats(
-    run: Run, images: np.ndarray, targets: np.ndarray, notes: list[str]
-) -> np.ndarray | None:
+def _heats(inside: Inside, run: Run, images: np.ndarray, targets: np.ndarray) -> np.ndarray | None:
     if not isinstance(run, TrainedRun):
         return None
     normalised = run.experiment.normalize()({"image": images})["image"]
@@ -161,12 +162,12 @@ def _heats(
             run.variables, normalised, targets.astype(np.int32)
         )
     except UserError as error:
-        notes.append(str(error))
+        inside.notes.append(str(error))
         return None
     return np.asarray(upsample(maps, images.shape[1:3]))
 
 
-def _scenes(run: Run, source: Source) -> dict[str, Any]:
+def _add_scenes(inside: Inside, run: Run, source: Source) -> None:
     shares = wrong_pixels(run, source)
     order = np.argsort(-shares, kind="stable")
     worst = order[:_SCENES]
@@ -186,12 +187,33 @@ def _scenes(run: Run, source: Source) -> dict[str, Any]:
             "prediction": draw(predicted),
             "wrong": mark_wrong(image, (truth != predicted) & (truth != IGNORE)),
         }
-        uris = {name: data_uri(pixels) for name, pixels in pictures.items()}
+        uris = {name: _data_uri(pixels) for name, pixels in pictures.items()}
         return Example(uris, "", "", float(shares[number]))
 
-    examples = {"wrong": [scene(i) for i in worst], "right": [scene(i) for i in best]}
-    legend = [
+    inside.wrong, inside.right = list(map(scene, worst)), list(map(scene, best))
+    inside.legend = [
         ("ignored" if label == IGNORE else names[label], rgb2hex(palette[label] / 255))
         for label in sorted(shown)
     ]
-    return {**examples, "legend": legend}
+
+
+def _data_uri(pixels: np.ndarray) -> str:
+    """Encodes a picture, uint8 [height, width, 3]: PNG if small, else JPEG of at most 256 pixels.
+
+    Small pictures are enlarged by the page, pixel by pixel, and must not be blurred by JPEG.
+    """
+    image = Image.fromarray(np.ascontiguousarray(pixels))
+    if max(image.size) <= _LOSSLESS_SIDE:
+        return _uri("png", partial(image.save, optimize=True))
+    image.thumbnail((_LARGEST_SIDE, _LARGEST_SIDE))
+    return _uri("jpeg", partial(image.save, quality=88))
+
+
+def _figure_uri(figure: Figure) -> str:
+    return _uri("png", partial(figure.savefig, dpi=110))
+
+
+def _uri(kind: str, save: Callable[..., None]) -> str:
+    stream = io.BytesIO()
+    save(stream, format=kind)
+    return f"data:image/{kind};base64,{base64.b64encode(stream.getvalue()).decode()}"

@@ -5,44 +5,41 @@ import json
 import shlex
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from cnnlab import __version__
 from cnnlab.analysis.curves import differing_fields, group_by_seed, group_labels
+from cnnlab.analysis.summary import summarize, total_activation_bytes, total_macs
 from cnnlab.config import to_json
 from cnnlab.errors import UserError
 from cnnlab.inference import load_run
 from cnnlab.inference.run import Run, run_data
 from cnnlab.models.catalog import BASELINES
 from cnnlab.program import program
-from cnnlab.report.run_page.costs import Cost, network_cost
 from cnnlab.report.run_page.data import class_rows, page_data
-from cnnlab.report.run_page.format import (
-    color_of,
-    show_big,
-    show_bytes,
-    show_duration,
-    show_value,
-)
 from cnnlab.report.run_page.inspection import Inside, look_inside
 from cnnlab.report.run_page.reproduce import reproduce_command
 from cnnlab.report.run_page.run_record import RunRecord, find_runs, read_records
 from cnnlab.report.run_page.tables import (
-    dataset_cards,
+    color_of,
     environment_rows,
     group_row,
-    most_common,
     rank_groups,
-    reliability_bars,
     report_title,
     result_cards,
     run_order,
+    show_big,
+    show_bytes,
+    show_duration,
     test_metrics,
 )
 from cnnlab.report.template import page_template
 from cnnlab.tasks.words import metric_words, show_score
+from cnnlab.train.experiment import build_experiment
 from cnnlab.train.runtime.run_mirror import shown
+from cnnlab.units import value_text
 
 _CLASS_ROWS = 4000  # of all tables of classes together
 
@@ -71,94 +68,71 @@ def make_report(
     configs = [record.config for record in records]
     groups = group_by_seed(configs)
     labels = group_labels(configs, groups)
-    costs = [_cost(records[group[0]]) for group in groups]
+    rows = [
+        group_row(label, [records[i] for i in group], _cost(records[group[0]]))
+        for label, group in zip(labels, groups, strict=True)
+    ]
     ranked = rank_groups(records, groups)
     insides = _insides(records, groups, ranked[:pictures], load, report)
-    group_of = {member: number for number, group in enumerate(groups) for member in group}
     fields = differing_fields(configs)
-    context = {
-        "title": report_title(records, groups, labels),
-        "made": datetime.datetime.now().astimezone().isoformat(" ", "minutes"),
-        "version": __version__,
-        "command_line": f"{program()} {shlex.join(sys.argv[1:])}",
-        "records": records,
-        "groups": [
-            group_row(number, labels[number], [records[i] for i in group], costs[number])
-            for number, group in enumerate(groups)
-        ],
-        "group_of": group_of,
-        "labels": labels,
-        "ranked": ranked,
-        "order": [
+    class_tables = _class_tables(records)
+    environments = [environment_rows(record) for record in records]
+    data = page_data(records, groups, labels)
+    curves = [list(run["curves"].values()) for run in data["runs"]]
+    has_curves = any(len(curve["step"]) > 1 for splits in curves for curve in splits)
+    sections = {
+        "results": ("Results", True),
+        "config": ("Differences", fields),
+        "curves": ("Curves", has_curves),
+        "classes": ("Classes", class_tables),
+        "inside": ("Inside", insides),
+        "cost": ("Cost", True),
+        "reproduce": ("Reproduce", True),
+    }
+    filters = {"score": show_score, "big": show_big, "bytes": show_bytes,
+               "duration": show_duration, "words": metric_words,
+               "value": partial(value_text, digits=6)}  # fmt: skip
+    return page_template("report.html", **filters).render(
+        title=report_title(records, groups, labels),
+        sections=[(name, title) for name, (title, there) in sections.items() if there],
+        made=datetime.datetime.now().astimezone().isoformat(" ", "minutes"),
+        version=__version__,
+        command_line=f"{program()} {shlex.join(sys.argv[1:])}",
+        records=records,
+        problems=[(record.name, text) for record in records for text in record.problems],
+        groups=rows,
+        group_of={member: number for number, group in enumerate(groups) for member in group},
+        color=color_of,
+        ranked=ranked,
+        order=[
             run
             for number in ranked
             for run in sorted(groups[number], key=lambda i: run_order(records[i]))
         ],
-        "metrics": test_metrics(records),
-        "deciding": sorted({record.metric for record in records}),
-        "fields": fields,
-        "datasets": dataset_cards(records),
-        "environments": [environment_rows(record) for record in records],
-        "commands": [reproduce_command(r.config, f"runs/{r.path.name}") for r in records],
-        "config_texts": [json.dumps(to_json(record.config), indent=2) for record in records],
-        "insides": insides,
-        "class_tables": _class_tables(records),
-        "data": page_data(records, groups, labels),
-    }
-    context |= _derived(context)
-    template = page_template(
-        "report.html",
-        score=show_score,
-        big=show_big,
-        bytes=show_bytes,
-        duration=show_duration,
-        words=metric_words,
+        cards=result_cards(records, [rows[number] for number in ranked]),
+        metrics=test_metrics(records),
+        deciding=sorted({record.metric for record in records}),
+        fields=fields,
+        common={path: max(values, key=values.count) for path, values in fields.items()},
+        has_curves=has_curves,
+        has_levels=any(c and all(len(curve["step"]) == 1 for curve in c) for c in curves),
+        class_tables=class_tables,
+        with_confusion=sum(bool(class_rows(record)) for record in records),
+        insides=insides,
+        environments=environments,
+        shared_environment=_shared(environments),
+        commands=[reproduce_command(r.config, f"runs/{r.path.name}") for r in records],
+        config_texts=[json.dumps(to_json(config), indent=2) for config in configs],
+        data=data,
     )
-    return template.render(context)
 
 
-def _derived(context: dict[str, Any]) -> dict[str, Any]:
-    """What the template would otherwise have to work out."""
-    records, fields = context["records"], context["fields"]
-    environments = [e for e in context["environments"] if e]
-    shared = ""
-    if environments:
-        names = ("cnnlab", "git revision", "jax", "device", "python")
-        told = {name: {e.get(name) for e in environments} for name in names}
-        shared = ", ".join(
-            f"{name} {values.pop()}" for name, values in told.items() if len(values) == 1
-        )
-    has_curves = any(
-        len(curve["step"]) > 1
-        for run in context["data"]["runs"]
-        for curve in run["curves"].values()
-    )
-    sections = [
-        ("results", "Results"),
-        ("config", "Differences") if fields else ("", ""),
-        ("curves", "Curves") if has_curves else ("", ""),
-        ("classes", "Classes") if context["class_tables"] else ("", ""),
-        ("inside", "Inside") if context["insides"] else ("", ""),
-        ("cost", "Cost"),
-        ("reproduce", "Reproduce"),
-    ]
-    return {
-        "sections": sections,
-        "cards": result_cards(context),
-        "problems": [(r.name, problem) for r in records for problem in r.problems],
-        "common": {path: most_common(values) for path, values in fields.items()},
-        "has_curves": has_curves,
-        "has_levels": any(
-            run["curves"] and all(len(curve["step"]) == 1 for curve in run["curves"].values())
-            for run in context["data"]["runs"]
-        ),
-        "with_confusion": sum(bool(class_rows(record)) for record in records),
-        "first_class_run": next(iter(context["class_tables"]), None),
-        "shared_environment": shared,
-        "color": color_of,
-        "shown_value": show_value,
-        "reliability_bars": reliability_bars,
-    }
+def _shared(environments: list[dict[str, str]]) -> str:
+    """What all runs were made with, as far as that is recorded."""
+    known = [environment for environment in environments if environment]
+    names = ("cnnlab", "git revision", "jax", "device", "python") if known else ()
+    told = {name: {environment.get(name) for environment in known} for name in names}
+    return ", ".join(f"{name} {values.pop()}" for name, values in told.items() if len(values) == 1)
 
 
 def _class_tables(records: list[RunRecord]) -> dict[int, list[dict[str, Any]]]:
@@ -171,15 +145,24 @@ def _class_tables(records: list[RunRecord]) -> dict[int, list[dict[str, Any]]]:
     return tables
 
 
-def _cost(record: RunRecord) -> Cost | None:
-    """None for a baseline, or where the data are not known."""
+def _cost(record: RunRecord) -> dict[str, int | None]:
+    """Parameters, and cost per image of the run's data; None for a baseline or unknown data.
+
+    `activation_bytes`, those of all layers' outputs in the dtype of computation, is approximately
+    the memory that training needs for the backward pass.
+    """
+    cost = dict.fromkeys(("params", "weight_bytes", "macs", "activation_bytes"))
     if record.info is None or record.config.model.name in BASELINES:
-        return None
+        return cost
     try:
-        return network_cost(record.config, record.info)
+        model = build_experiment(record.config, record.info).model
+        layers = summarize(model, record.info.image_shape)
     except UserError as error:
         record.problems.append(str(error))
-        return None
+        return cost
+    params = sum(layer.params for layer in layers)
+    sizes = (params, 4 * params, total_macs(layers), total_activation_bytes(layers))  # float32
+    return dict(zip(cost, sizes, strict=True))
 
 
 def _insides(

@@ -42,9 +42,10 @@ def _draw(folder: Workdir) -> list[Path]:
         ).savefig(pictures[-1])
         if pixels:
             scores = overlap_scores(confusion)["iou"]
-            rows = {name: {"iou": score} for name, score in zip(names, scores, strict=True)}
             pictures.append(folder.path / "class_scores.png")
-            plot_class_scores(rows, title=f"{title}: test").savefig(pictures[-1])
+            plot_class_scores(
+                dict(zip(names, scores, strict=True)), title=f"{title}: test"
+            ).savefig(pictures[-1])
     if folder.predictions.is_file():
         pictures.append(folder.predictions)
     return pictures

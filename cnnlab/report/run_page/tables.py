@@ -7,11 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from cnnlab.analysis.evaluation.calibration import Reliability
-from cnnlab.report.run_page.costs import Cost
-from cnnlab.report.run_page.format import show_duration
 from cnnlab.report.run_page.run_record import RunRecord
-from cnnlab.tasks.words import metric_words, show_score
+from cnnlab.tasks.words import NOTHING, metric_words, show_score
+from cnnlab.units import short_count
 
 
 def report_title(records: list[RunRecord], groups: list[list[int]], labels: list[str]) -> str:
@@ -40,18 +38,16 @@ def rank_groups(records: list[RunRecord], groups: list[list[int]]) -> list[int]:
     return sorted(range(len(groups)), key=key)
 
 
-def group_row(
-    number: int, label: str, members: list[RunRecord], cost: Cost | None
-) -> dict[str, Any]:
-    """Returns the table row of runs that differ only by seed."""
+def group_row(label: str, members: list[RunRecord], cost: dict[str, int | None]) -> dict[str, Any]:
+    """Returns the table row of runs that differ only by seed; it has the entries of `cost` too."""
     complete = complete_by_seed(members)
     scores = {}
     for name in complete[0].result["test"] if complete else ():
         scores[name] = mean_sd([record.result["test"].get(name) for record in complete])
     seconds = [record.result["seconds"] for record in complete]
     speeds = [r.images_per_second for r in members if r.images_per_second]
-    return {
-        "number": number,
+    params = complete[0].result["num_parameters"] if complete else cost["params"]
+    return cost | {
         "label": label,
         "members": members,
         "complete": len(complete),
@@ -59,8 +55,7 @@ def group_row(
         "scores": scores,
         "validation": mean_sd([record.best_validation for record in complete or members]),
         "metric": members[0].metric,
-        "cost": cost,
-        "params": complete[0].result["num_parameters"] if complete else cost and cost.params,
+        "params": params,
         "seconds": float(np.mean(seconds)) if seconds else None,
         "images_per_second": float(np.median(speeds)) if speeds else None,
         "device": ", ".join(sorted({device_of(record) for record in members} - {""})),
@@ -112,22 +107,6 @@ def test_metrics(records: list[RunRecord]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def dataset_cards(records: list[RunRecord]) -> list[dict[str, Any]]:
-    found = {}
-    for record in records:
-        if record.info is not None:
-            found.setdefault(record.info.name, record.info)
-    return [
-        {
-            "name": info.name,
-            "classes": info.num_classes,
-            "shape": "x".join(map(str, info.image_shape)),
-            "splits": ", ".join(f"{count:,} {split}" for split, count in info.num_examples.items()),
-        }
-        for info in found.values()
-    ]
-
-
 def environment_rows(record: RunRecord) -> dict[str, str]:
     """Returns the environment of a run's last start as rows of a table."""
     if not record.starts:
@@ -146,13 +125,16 @@ def environment_rows(record: RunRecord) -> dict[str, str]:
     return rows
 
 
-def result_cards(context: dict[str, Any]) -> list[dict[str, str]]:
-    """Returns the headline numbers: the best configuration, number of runs, time."""
-    groups, records = context["groups"], context["records"]
+def result_cards(records: list[RunRecord], groups: list[dict[str, Any]]) -> list[dict[str, str]]:
+    """Returns the headline numbers: the best configuration, number of runs, time, data.
+
+    Args:
+      records: all runs.
+      groups: their rows from `group_row`, the best first.
+    """
     cards = []
     seen = set()
-    for number in context["ranked"]:
-        group = groups[number]
+    for group in groups:
         config = group["members"][0].config
         place = (config.task, config.data.name)
         mean, sd = group["scores"].get(group["metric"], (None, None))
@@ -190,35 +172,33 @@ def result_cards(context: dict[str, Any]) -> list[dict[str, str]]:
                 "about": groups[0]["device"] if len({g["device"] for g in groups}) == 1 else "",
             }
         )
+    infos = [record.info for record in records if record.info is not None]
+    for name in dict.fromkeys(info.name for info in infos):
+        info = next(info for info in infos if info.name == name)
+        splits = ", ".join(f"{count:,} {split}" for split, count in info.num_examples.items())
+        shape = "x".join(map(str, info.image_shape))
+        about = f"{info.num_classes} classes, {shape} pixels; {splits}"
+        cards.append({"what": "Data", "value": info.name, "small": "", "about": about})
     return cards
 
 
-def reliability_bars(found: Reliability) -> list[dict[str, Any]]:
-    """Returns the bars of a diagram of 100 by 100 units, with their upper edges."""
-    bars = []
-    for low, high, count, confidence, accuracy in zip(
-        found.edges[:-1], found.edges[1:], found.counts, found.confidence, found.accuracy,
-        strict=True,
-    ):  # fmt: skip
-        if not count:
-            continue
-        top, other = 100 * (1 - accuracy), 100 * (1 - confidence)
-        bars.append(
-            {
-                "x": round(100 * low + 0.4, 2),
-                "width": round(100 * (high - low) - 0.8, 2),
-                "top": round(top, 2),
-                "height": round(100 - top, 2),
-                "gap_top": round(min(top, other), 2),
-                "gap": round(abs(top - other), 2),
-                "fill": "var(--c1)" if other < top else "var(--c2)",
-                "opacity": 0.35 if other < top else 1.0,
-                "text": f"{count} answers of {100 * confidence:.1f} % confidence: "
-                f"{100 * accuracy:.1f} % are right",
-            }
-        )
-    return bars
+def show_big(number: float | None) -> str:
+    return NOTHING if number is None else short_count(number)
 
 
-def most_common(values: list[Any]) -> Any:
-    return max(values, key=values.count)
+def show_bytes(number: float | None) -> str:
+    return NOTHING if number is None else f"{show_big(number)}B"
+
+
+def show_duration(seconds: float | None) -> str:
+    if seconds is None:
+        return NOTHING
+    if seconds < 120:
+        return f"{seconds:.3g} s"
+    minutes = seconds / 60
+    return f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"
+
+
+def color_of(group: int) -> str:
+    """Color of a group of runs, as CSS has it."""
+    return f"var(--c{group})" if group < 8 else f"hsl({group * 137.5 % 360} 60% 50%)"

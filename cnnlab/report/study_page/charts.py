@@ -9,7 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from cnnlab.report.charts import Axis, Chart, Series, widened
-from cnnlab.report.study_page.data import Scale, StudyResults, Trial, value_text
+from cnnlab.report.study_page.data import Scale, StudyResults, Trial
+from cnnlab.units import value_text
 
 
 def history(study: StudyResults) -> Chart | None:
@@ -71,27 +72,30 @@ def _slice(study: StudyResults, name: str) -> Chart:
     for state in ("pruned", "complete"):
         trials = [t for t in study.with_state(state) if name in t.params]
         trials = [t for t in trials if t.last_value is not None]
-        x = [place(scale, t.params[name], t.number) for t in trials]
+        x = [_place(scale, t.params[name], t.number) for t in trials]
         series += _points(study, x, trials, state)
         places += x
     best = study.best.trials[0] if study.best else None
     if best and name in best.params:
-        series += _star(study, place(scale, best.params[name], best.number))
+        series += _star(study, _place(scale, best.params[name], best.number))
     label = study.short_names[name]
     if scale.kind == "choice":
         texts = enumerate(map(value_text, scale.choices))
         axis = Axis(label, (-0.6, len(scale.choices) - 0.4), ticks=tuple(texts))
-        series += [
-            Series([(index - 0.34, mean), (index + 0.34, mean)], "complete", width=2.5)
-            for index, mean in choice_means(study, name)
-        ]
+        complete = [t for t in study.with_state("complete") if name in t.params]
+        for index, choice in enumerate(scale.choices):
+            values = [t.value for t in complete if t.params[name] == choice]
+            if values:
+                mean = study.metric.shown(float(np.mean(values)))
+                ends = [(index - 0.34, mean), (index + 0.34, mean)]
+                series.append(Series(ends, "complete", width=2.5))
     else:
         ends = (min(places), max(places)) if places else (1.0, 1.0)
         axis = Axis(label, widened(*ends, scale.kind), scale.kind)
     return Chart(f"{study.metric.label} over {label}", axis, _metric(study), series, height=250)
 
 
-def place(scale: Scale, value: object, number: int) -> float:
+def _place(scale: Scale, value: object, number: int) -> float:
     """Position of a trial over a hyper-parameter; trials of one choice are spread out a little.
 
     By the golden ratio, so that a trial lies in the same place in every picture.
@@ -99,17 +103,6 @@ def place(scale: Scale, value: object, number: int) -> float:
     if scale.kind != "choice":
         return float(value)
     return scale.position(value) + 0.5 * (number * 0.618034 % 1.0 - 0.5)
-
-
-def choice_means(study: StudyResults, name: str) -> list[tuple[int, float]]:
-    """Index of each choice that any complete trial took, and the mean of their values, as shown."""
-    means = []
-    for index, choice in enumerate(study.scales[name].choices):
-        trials = [t for t in study.with_state("complete") if name in t.params]
-        values = [t.value for t in trials if t.params[name] == choice]
-        if values:
-            means.append((index, study.metric.shown(float(np.mean(values)))))
-    return means
 
 
 def _metric(study: StudyResults, values: Sequence[float] | None = None) -> Axis:

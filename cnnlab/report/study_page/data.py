@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from cnnlab.notebook import Shown
 from cnnlab.report.study_page.metric import Metric, Spread
+from cnnlab.units import value_text
 
 State = Literal["complete", "pruned", "failed", "running", "waiting"]
 STATES: tuple[State, ...] = ("complete", "pruned", "failed", "running", "waiting")
@@ -249,10 +250,3 @@ def _best_text(study: StudyResults) -> str:
     numbers = ", ".join(str(trial.number) for trial in trials)
     text = study.metric.spread_text(study.best.spread)
     return f"{text} (trial{'s' if len(trials) > 1 else ''} {numbers})"
-
-
-def value_text(value: Any) -> str:
-    """A hyper-parameter's value, short enough for a table."""
-    if isinstance(value, bool) or value is None:
-        return str(value).lower()
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,7 +1,8 @@
 """The PNG files of a study, each drawn from what its page shows; None where nothing can be."""
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from matplotlib import colormaps
 from matplotlib.axes import Axes
@@ -9,10 +10,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path
 
-from cnnlab.report.charts import Chart, draw_chart, legend_handles
+from cnnlab.report.charts import Chart, draw_chart
 from cnnlab.report.study_page.charts import history, learning_curves, slices
 from cnnlab.report.study_page.data import StudyResults
-from cnnlab.report.study_page.parallel_axes import Rail, candidate_lines
+from cnnlab.report.study_page.parallel_axes import Rail, goodness, parallel_rails
 from cnnlab.report.study_page.timeline import make_timeline
 from cnnlab.report.style import BLUE, GREY, STATE_COLORS, new_figure
 
@@ -34,7 +35,7 @@ def _one_chart(chart: Chart | None, title: str) -> Figure | None:
         axis = figure.subplots()
         draw_chart(axis, chart)
         axis.set(title=title, ylabel="")
-        figure.legend(handles=legend_handles([chart]), loc="outside lower center", ncols=5)
+        _add_legend(figure, ncols=5)
     return figure
 
 
@@ -54,8 +55,15 @@ def plot_slices(study: StudyResults) -> Figure | None:
             axis.tick_params(axis="x", labelbottom=True)
         for axis in axes.flat[len(charts) :]:
             axis.set_visible(False)
-        figure.legend(handles=legend_handles(charts), loc="outside lower center", ncols=4)
+        _add_legend(figure, ncols=4)
     return figure
+
+
+def _add_legend(figure: Figure, ncols: int) -> None:
+    """Names each kind of series once, below all axes."""
+    found = (zip(*axis.get_legend_handles_labels(), strict=True) for axis in figure.axes)
+    named = {label: handle for handle, label in itertools.chain(*found)}
+    figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=ncols)
 
 
 def plot_importances(study: StudyResults, shares: Mapping[str, float]) -> Figure | None:
@@ -113,7 +121,7 @@ def plot_timeline(study: StudyResults) -> Figure | None:
 
 def plot_parallel(study: StudyResults) -> Figure | None:
     """A line for each config through its hyper-parameters to its metric, the best one bold."""
-    rails, lines = candidate_lines(study)
+    rails = parallel_rails(study)
     if not rails:
         return None
     colors = colormaps["viridis"]
@@ -122,31 +130,30 @@ def plot_parallel(study: StudyResults) -> Figure | None:
         axis.set_axis_off()
         axis.set_xlim(-0.1, len(rails) - 0.6)
         axis.set_ylim(-0.03, 1.12)
-        for line in reversed(lines):
-            style = {"edgecolor": colors(0.95 * line.good), "linewidth": 1.2, "alpha": 0.75}
-            if line.best:
-                style = {"edgecolor": STATE_COLORS["best"], "linewidth": 3.2, "zorder": 4}
-            axis.add_patch(PathPatch(_smooth(line.heights), facecolor="none", **style))
+        best, *others = zip(*(rail.heights for rail in rails), strict=True)
+        for heights in reversed(others):
+            color = colors(0.95 * goodness(study, heights[-1]))
+            _draw_line(axis, heights, edgecolor=color, linewidth=1.2, alpha=0.75)
+        _draw_line(axis, best, edgecolor=STATE_COLORS["best"], linewidth=3.2, zorder=4)
         for x, rail in enumerate(rails):
             _draw_rail(axis, x, rail)
         axis.set_title("one line for each config; yellow is good, bold orange the best")
     return figure
 
 
-def _smooth(heights: tuple[float, ...]) -> Path:
+def _draw_line(axis: Axes, heights: Sequence[float], **style: Any) -> None:
     """Goes from rail to rail in curves that leave and arrive level."""
     points, codes = [(0.0, heights[0])], [Path.MOVETO]
     for x, (here, there) in enumerate(itertools.pairwise(heights)):
         points += [(x + 0.5, here), (x + 0.5, there), (x + 1.0, there)]
         codes += [Path.CURVE4] * 3
-    return Path(points, codes)
+    axis.add_patch(PathPatch(Path(points, codes), facecolor="none", **style))
 
 
 def _draw_rail(axis: Axes, x: int, rail: Rail) -> None:
     axis.plot([x, x], [0, 1], color="#404040", linewidth=1.2, zorder=5)
     axis.text(x, 1.06, rail.label, ha="center", va="bottom", fontweight="bold")
-    for position, text in rail.ticks:
-        y = rail.height(position)
+    for y, text in rail.ticks:
         axis.plot([x, x + 0.02], [y, y], color="#404040", linewidth=1.2, zorder=5)
         axis.text(x + 0.035, y, text, va="center", fontsize=8.5, zorder=6).set_bbox(
             {"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 0.6}

@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from cnnlab.report.study_page.charts import history, learning_curves, slices
-from cnnlab.report.study_page.data import Candidate, StudyResults, Trial, value_text
+from cnnlab.report.study_page.data import Candidate, StudyResults, Trial
 from cnnlab.report.study_page.figures import percent_text
 from cnnlab.report.study_page.metric import Spread
-from cnnlab.report.study_page.parallel_axes import candidate_lines
+from cnnlab.report.study_page.parallel_axes import goodness, parallel_rails
 from cnnlab.report.study_page.timeline import make_timeline
 from cnnlab.report.template import page_template
 from cnnlab.tasks.words import metric_words
+from cnnlab.units import value_text
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +68,6 @@ def study_page(
         timeline=timeline,
         top=study.best.trials[0].number if study.best else None,
         columns=_columns(study),
-        rows=[_row(study, trial) for trial in study.trials],
         data={
             "charts": charts,
             "texts": {trial.number: hover_text(study, trial) for trial in study.trials},
@@ -159,23 +159,21 @@ def _panels(
 
 def _rails(study: StudyResults) -> dict[str, Any]:
     """Axes and lines of the parallel coordinates; empty where there is nothing to compare."""
-    rails, lines = candidate_lines(study)
+    rails = parallel_rails(study)
     if not rails:
         return {}
+    lines = zip(*(rail.heights for rail in rails), strict=True)
     return {
-        "rails": [
-            {"label": rail.label, "ticks": [(rail.height(x), text) for x, text in rail.ticks]}
-            for rail in rails
-        ],
+        "rails": [{"label": rail.label, "ticks": rail.ticks} for rail in rails],
         "lines": [
             {
-                "heights": [round(height, 4) for height in line.heights],
-                "good": line.good,
-                "best": line.best,
-                "trial": line.candidate.trials[0].number,
-                "text": _line_text(study, line.candidate),
+                "heights": [round(height, 4) for height in heights],
+                "good": goodness(study, heights[-1]),
+                "best": candidate is study.best,
+                "trial": candidate.trials[0].number,
+                "text": _line_text(study, candidate),
             }
-            for line in lines
+            for candidate, heights in zip(study.candidates, lines, strict=True)
         ],
     }
 
@@ -204,52 +202,46 @@ def hover_text(study: StudyResults, trial: Trial) -> list[str]:
 
 
 def _columns(study: StudyResults) -> list[dict[str, Any]]:
-    """Headings of the table of trials, `number` for those that are set to the right."""
+    """The columns of the table of trials: heading, whether set to the right, and cells.
+
+    A cell is what it is sorted by, of which None comes last, and its text.
+    """
+    metric, trials = study.metric, study.trials
+    values = [t.last_value for t in trials]
+    shown = [None if value is None else metric.shown(value) for value in values]
     columns = [
-        ("trial", "number", True),
-        ("state", "what became of it", False),
-        (study.metric.label, "of running and pruned trials, the last one", True),
-    ]
+        ("trial", "number", [(t.number, str(t.number)) for t in trials]),
+        ("state", "what became of it", [(t.state, t.state) for t in trials]),
+        (metric.label, "of running and pruned trials, the last one",
+         [(x, metric.text(value)) for x, value in zip(shown, values, strict=True)]),
+    ]  # fmt: skip
     if _has_repeats(study):
-        columns.append(("sd", "standard deviation over its seeds", True))
-    columns += [(study.short_names[name], name, _is_number(study, name)) for name in study.scales]
-    columns += [("steps", "last training step that was evaluated", True), ("seconds", "", True),
-                ("reason", "why it failed or was pruned", False)]  # fmt: skip
-    return [{"name": name, "title": title, "number": number} for name, title, number in columns]
+        spreads = [t.spread.sd if t.spread else None for t in trials]
+        cells = [(sd, metric.text(sd)) for sd in spreads]
+        columns.append(("sd", "standard deviation over its seeds", cells))
+    for name in study.scales:
+        cells = [(t.params[name], value_text(t.params[name])) if name in t.params else (None, "")
+                 for t in trials]  # fmt: skip
+        columns.append((study.short_names[name], name, cells))
+    columns += [
+        ("steps", "last training step that was evaluated",
+         [(t.last_step, "" if t.last_step is None else str(t.last_step)) for t in trials]),
+        ("seconds", "",
+         [(t.seconds, "" if t.seconds is None else f"{t.seconds:.1f}") for t in trials]),
+        ("reason", "why it failed or was pruned", [(t.reason, t.reason) for t in trials]),
+    ]  # fmt: skip
+    return [
+        {"name": name, "title": title, "cells": cells, "number": _are_numbers(cells)}
+        for name, title, cells in columns
+    ]
+
+
+def _are_numbers(cells: list[tuple[Any, str]]) -> bool:
+    return all(
+        key is None or (isinstance(key, int | float) and not isinstance(key, bool))
+        for key, _ in cells
+    )
 
 
 def _has_repeats(study: StudyResults) -> bool:
     return any(len(trial.repeats) > 1 for trial in study.trials)
-
-
-def _is_number(study: StudyResults, name: str) -> bool:
-    scale = study.scales[name]
-    return scale.kind != "choice" or all(
-        isinstance(x, int | float) and not isinstance(x, bool) for x in scale.choices
-    )
-
-
-def _row(study: StudyResults, trial: Trial) -> dict[str, Any]:
-    sd = trial.spread.sd if trial.spread else None
-    value = None if trial.last_value is None else study.metric.shown(trial.last_value)
-    cells = [_cell(trial.number), _cell(trial.state) | {"state": trial.state}]
-    cells.append(_cell(value, "" if value is None else study.metric.text(trial.last_value)))
-    if _has_repeats(study):
-        cells.append(_cell(sd, study.metric.text(sd)))
-    for name in study.scales:
-        known = name in trial.params
-        value = trial.params.get(name)
-        cells.append(_cell(value if known else None, value_text(value) if known else ""))
-        cells[-1]["number"] = _is_number(study, name)
-    cells += [_cell(trial.last_step),
-              _cell(trial.seconds, "" if trial.seconds is None else f"{trial.seconds:.1f}"),
-              _cell(trial.reason)]  # fmt: skip
-    best = study.best is not None and trial.number in [t.number for t in study.best.trials]
-    return {"number": trial.number, "state": trial.state, "best": best, "cells": cells}
-
-
-def _cell(key: Any, text: str | None = None) -> dict[str, Any]:
-    """A cell and what it is sorted by; an empty key comes last."""
-    plain = "" if key is None else str(key)
-    number = isinstance(key, int | float) and not isinstance(key, bool)
-    return {"key": plain, "text": plain if text is None else text, "number": number, "state": ""}

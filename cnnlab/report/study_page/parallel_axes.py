@@ -1,66 +1,43 @@
-"""Axes that stand side by side: where a hyper-parameter's values lie on one, and its ticks."""
+"""Axes that stand side by side: where each config of a study crosses them, and their ticks."""
 
-import dataclasses
 import math
+from typing import NamedTuple
 
 from matplotlib.ticker import MaxNLocator
 
-from cnnlab.report.study_page.data import Candidate, StudyResults, value_text
+from cnnlab.report.study_page.data import StudyResults
+from cnnlab.units import value_text
 
 
-@dataclasses.dataclass(frozen=True)
-class Rail:
-    """The axis of one hyper-parameter, linear in positions (`Scale.position`).
+class Rail(NamedTuple):
+    """The axis of one hyper-parameter, or of the metric; heights are shares of it, in [0, 1].
 
     Attributes:
       label: its name.
-      low: the least position, that of "unset" where some trials do not have it.
-      high: the largest.
-      ticks: positions and texts, from low to high.
+      ticks: heights and texts, from low to high; the lowest is "unset" where some configs do not
+        have the hyper-parameter.
+      heights: where each config of the study crosses it, in the order of `StudyResults.candidates`.
     """
 
     label: str
-    low: float
-    high: float
-    ticks: tuple[tuple[float, str], ...]
-
-    def height(self, position: float) -> float:
-        """A position as a share of the axis, in [0, 1]."""
-        return (position - self.low) / (self.high - self.low)
+    ticks: list[tuple[float, str]]
+    heights: list[float]
 
 
-@dataclasses.dataclass(frozen=True)
-class Line:
-    """A config of the study.
-
-    Attributes:
-      candidate: the config.
-      heights: where it crosses each rail, in [0, 1].
-      good: how good its metric is, from the worst that is shown, 0, to the best, 1.
-      best: whether it is the best one.
-    """
-
-    candidate: Candidate
-    heights: tuple[float, ...]
-    good: float
-    best: bool
-
-
-def candidate_lines(study: StudyResults) -> tuple[list[Rail], list[Line]]:
-    """The axes and a line for each config, the best first; empty where nothing can be compared."""
+def parallel_rails(study: StudyResults) -> list[Rail]:
+    """A rail for each hyper-parameter that varies, then the metric's; empty with one config."""
     if not study.varied or len(study.candidates) < 2:
-        return [], []
-    drawn = [*(make_rail(study, name) for name in study.varied), metric_rail(study)]
-    lines = []
-    for rank, candidate in enumerate(study.candidates):
-        heights = tuple(rail.height(places[rank]) for rail, places in drawn)
-        good = heights[-1] if study.metric.sign > 0 else 1.0 - heights[-1]
-        lines.append(Line(candidate, heights, good, rank == 0))
-    return [rail for rail, _ in drawn], lines
+        return []
+    return [*(make_rail(study, name) for name in study.varied), metric_rail(study)]
 
 
-def make_rail(study: StudyResults, name: str) -> tuple[Rail, list[float]]:
-    """The axis of a hyper-parameter, and the position of every candidate of the study on it.
+def goodness(study: StudyResults, height: float) -> float:
+    """How good a height on the metric's rail is: 0 for the worst shown, 1 for the best."""
+    return height if study.metric.sign > 0 else 1.0 - height
+
+
+def make_rail(study: StudyResults, name: str) -> Rail:
+    """The axis of a hyper-parameter, linear in `Scale.position`.
 
     Candidates with the same choice are spread out a little, the best on top, so that their lines
     can be told apart.
@@ -86,7 +63,29 @@ def make_rail(study: StudyResults, name: str) -> tuple[Rail, list[float]]:
         for index in range(len(scale.choices)):
             places = _spread(places, float(index), 0.2)
         low, high = low - 0.1, high + 0.1
-    return Rail(study.short_names[name], low, high, tuple(ticks)), places
+    return _rail(study.short_names[name], low, high, ticks, places)
+
+
+def metric_rail(study: StudyResults) -> Rail:
+    """The axis of the metric down to `StudyResults.worst_shown`."""
+    means = [study.clamped(candidate.spread.mean) for candidate in study.candidates]
+    shown = [study.metric.shown(mean) for mean in means]
+    low, high = min(shown), max(shown)
+    ticks = _ticks(low, high)
+    if low == high:
+        ticks, low, high = [(low, f"{low:.4g}")], low - 0.5, high + 0.5
+    return _rail(study.metric.label, low, high, ticks, shown)
+
+
+def _rail(
+    label: str, low: float, high: float, ticks: list[tuple[float, str]], places: list[float]
+) -> Rail:
+    """A rail from positions on an axis with these ends."""
+
+    def height(position: float) -> float:
+        return (position - low) / (high - low)
+
+    return Rail(label, [(height(x), text) for x, text in ticks], list(map(height, places)))
 
 
 def _spread(places: list[float], place: float, width: float) -> list[float]:
@@ -94,17 +93,6 @@ def _spread(places: list[float], place: float, width: float) -> list[float]:
     count = places.count(place)
     offsets = (width * (0.5 - rank / max(count - 1, 1)) for rank in range(count))
     return [x + next(offsets) if x == place and count > 1 else x for x in places]
-
-
-def metric_rail(study: StudyResults) -> tuple[Rail, list[float]]:
-    """The axis of the metric down to `StudyResults.worst_shown`, and the candidates on it."""
-    means = [study.clamped(candidate.spread.mean) for candidate in study.candidates]
-    shown = [study.metric.shown(mean) for mean in means]
-    low, high = min(shown), max(shown)
-    ticks = _ticks(low, high)
-    if low == high:
-        ticks, low, high = [(low, f"{low:.4g}")], low - 0.5, high + 0.5
-    return Rail(study.metric.label, low, high, tuple(ticks)), shown
 
 
 def _ticks(low: float, high: float) -> list[tuple[float, str]]:

@@ -3,9 +3,7 @@
 const SHARES = new Set(data.shares);
 const WORDS = Object.fromEntries(data.numbers);
 
-function color(group) {
-  return group < 8 ? `var(--c${group})` : `hsl(${(group * 137.5) % 360} 60% 50%)`;
-}
+const color = (group) => data.groups[group].color;
 
 function shown(value, name) {
   if (SHARES.has(name)) return `${value.toFixed(2)} %`;

@@ -9,8 +9,9 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from cnnlab.report.study_page.data import REPLICATES, StudyResults, Trial, value_text
+from cnnlab.report.study_page.data import REPLICATES, StudyResults, Trial
 from cnnlab.storage.atomic_write import atomic_write
+from cnnlab.units import value_text
 
 _MOST_COLUMNS = 4  # of hyper-parameters, in 100 columns of a terminal
 

@@ -3,8 +3,9 @@
 import time
 from collections.abc import Callable
 
-from cnnlab.report.study_page.data import StudyResults, Trial, value_text
+from cnnlab.report.study_page.data import StudyResults, Trial
 from cnnlab.sweep.study.study import Study
+from cnnlab.units import value_text
 
 _ENDED = ("complete", "pruned", "failed")
 

@@ -41,5 +41,6 @@ def plot_reliability(found: Mapping[str, Reliability], *, title: str = "") -> Fi
             bottom.set_xlabel("confidence")
         axes[0, 0].set_ylabel("accuracy")
         axes[1, 0].set_ylabel("examples")
-        axes[0, 0].legend(loc="upper left", bbox_to_anchor=(0.0, 0.82), fontsize=8)
+        named = axes[0, 0].get_legend_handles_labels()
+        figure.legend(*named, loc="outside lower center", ncols=3, fontsize=8)  # not over bars
     return figure

@@ -82,7 +82,7 @@ def main(argv: list[str]) -> int:
     output, errors = Output(sys.stdout), Output(sys.stderr, progress_bars=True)
     with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
         try:
-            status, sentence = _run_command(name, rest), ""
+            status, sentence = _dispatch(name, rest), ""
             output.flush()
             if output.is_broken:  # and SIGINT is ignored, as in the background of a script
                 status = 130
@@ -121,12 +121,16 @@ def _is_out_of_memory(error: Exception) -> bool:
     return isinstance(error, MemoryError) or (of_jax and full)
 
 
-def _run_command(name: str, rest: list[str]) -> int:
+def _dispatch(name: str, rest: list[str]) -> int:
     if name in _HELP:
         print(program_help(COMMANDS))
         return 0
     if name not in COMMANDS:
         raise UserError(f"Unknown command '{name}'.{did_you_mean(name, COMMANDS)}")
+    return _run_command(name, rest)
+
+
+def _run_command(name: str, rest: list[str]) -> int:
     described = importlib.import_module(f"cnnlab.cli.flags.{name}")
     values = flags.FlagValues()
     define = FlagDefiner(values)

@@ -23,10 +23,9 @@ STATE_COLORS = {
 }
 
 
-@contextlib.contextmanager
-def figure_style() -> Iterator[None]:
+def figure_style() -> contextlib.AbstractContextManager[None]:
     """Draws the figures made inside alike."""
-    with mpl.rc_context(
+    return mpl.rc_context(
         {
             "figure.dpi": 110,
             "savefig.bbox": "tight",
@@ -41,8 +40,7 @@ def figure_style() -> Iterator[None]:
             "legend.frameon": False,
             "lines.linewidth": 1.6,
         }
-    ):
-        yield
+    )
 
 
 @contextlib.contextmanager

@@ -1,47 +1,21 @@
 """Conditions between fields of a config, as small expressions: `batch_size * lr <= 64`.
 
-Python's parser reads them and they are evaluated here, so that a text can only compare and
-calculate.
+Python evaluates them, once everything is refused that does not compare or calculate.
 """
 
 import ast
 import math
-import operator
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from cnnlab.errors import UserError, did_you_mean
 
-Lookup = Callable[[str], Any]
-
-UNSET = object()  # what a lookup gives for a field that a trial does not have
-
-_BINARY = {
-    ast.Add: operator.add,
-    ast.Sub: operator.sub,
-    ast.Mult: operator.mul,
-    ast.Div: operator.truediv,
-    ast.FloorDiv: operator.floordiv,
-    ast.Mod: operator.mod,
-    ast.Pow: lambda x, y: float(x) ** y,  # as floats, so that 9**9**9 is an error and not a day
-}
-_COMPARE = {
-    ast.Eq: operator.eq,
-    ast.NotEq: operator.ne,
-    ast.Lt: operator.lt,
-    ast.LtE: operator.le,
-    ast.Gt: operator.gt,
-    ast.GtE: operator.ge,
-    ast.In: lambda x, y: x in y,
-    ast.NotIn: lambda x, y: x not in y,
-}
-_UNARY = {ast.USub: operator.neg, ast.UAdd: operator.pos, ast.Not: operator.not_}
+_EQUALITY = (ast.Eq, ast.NotEq, ast.In, ast.NotIn)
+_ORDER = (ast.Lt, ast.LtE, ast.Gt, ast.GtE)
+_ARITHMETIC = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.Mod, ast.Pow)
+_SIGNS = (ast.USub, ast.UAdd, ast.Not)
 _FUNCTIONS = {"min": min, "max": max, "abs": abs, "sqrt": math.sqrt, "log": math.log, "len": len}
 _WORDS = {"true": True, "false": False, "none": None}
-
-
-class _Unset(Exception):
-    """The expression names a field that this trial does not have, or whose value is None."""
 
 
 class Expression:
@@ -69,65 +43,61 @@ class Expression:
         self._known = set(known)
         self.fields: set[str] = set()
         try:
-            self._tree = ast.parse(text.strip(), mode="eval").body
+            tree = ast.parse(text.strip(), mode="eval")
         except (SyntaxError, ValueError) as error:
             raise UserError(
                 f"'{text}' is not a condition; take e.g. 'optimizer.learning_rate * batch_size "
                 "<= 64'."
             ) from error
-        self._check(self._tree, word_allowed=False)
+        tree.body = self._checked(tree.body)
+        self._code = compile(ast.fix_missing_locations(tree), text, "eval")
 
-    def holds(self, lookup: Lookup) -> bool | None:
-        """Whether the condition holds; None if it names an unset field.
+    def holds(self, fields: Mapping[str, Any]) -> bool | None:
+        """Whether the condition holds; None if it does not apply.
+
+        It does not apply if it reads a field that is missing, or calculates with one that is None.
 
         Args:
-          lookup: returns the value of a field, or `UNSET`.
+          fields: values by path.
 
         Raises:
           UserError: it cannot be evaluated, e.g. a text is compared with a number.
         """
+        names = {"__builtins__": {}, "fields": fields, "float": float, **_FUNCTIONS}
         try:
-            return bool(self._compute(self._tree, lookup))
-        except _Unset:
+            return bool(eval(self._code, names))
+        except KeyError:
             return None
         except (TypeError, ValueError, ArithmeticError) as error:
+            if isinstance(error, TypeError) and None in map(fields.get, self.fields):
+                return None
             raise UserError(f"'{self.text}' cannot be computed: {error}.") from error
 
-    def _check(self, node: ast.expr, word_allowed: bool) -> None:
+    def _checked(self, node: ast.expr, word_allowed: bool = False) -> ast.expr:
+        """Returns a node in which names are values of fields; raises for what is not allowed."""
         name = _dotted(node)
         if name is not None:
-            if name.lower() in _WORDS:
-                return
-            if name in self._known:
-                self.fields.add(name)
-            elif "." in name or not word_allowed:
-                hint = did_you_mean(name, self._known)
-                if hint.startswith(" Choose") and len(self._known) > 12:
-                    hint = " The help of the command train lists them."
-                raise UserError(f"'{self.text}': there is no field '{name}'.{hint}")
-            return
+            return self._named(name, word_allowed)
+        check = self._checked
         match node:
-            case ast.Compare():
+            case ast.Compare() if all(isinstance(op, _EQUALITY + _ORDER) for op in node.ops):
                 sides = [node.left, *node.comparators]
                 words = any(self._is_field(side) for side in sides) and all(
-                    isinstance(op, (ast.Eq, ast.NotEq, ast.In, ast.NotIn)) for op in node.ops
+                    isinstance(op, _EQUALITY) for op in node.ops
                 )
-                for side in sides:
-                    self._check(side, words)
+                node.left, *node.comparators = [check(side, words) for side in sides]
             case ast.BoolOp():
-                for value in node.values:
-                    self._check(value, False)
-            case ast.BinOp() if type(node.op) in _BINARY:
-                self._check(node.left, False)
-                self._check(node.right, False)
-            case ast.UnaryOp() if type(node.op) in _UNARY:
-                self._check(node.operand, False)
+                node.values = list(map(check, node.values))
+            case ast.BinOp(op=op) if isinstance(op, _ARITHMETIC):
+                node.left, node.right = check(node.left), check(node.right)
+                if isinstance(op, ast.Pow):  # of floats, so that 9**9**9 is an error and not a day
+                    node.left = ast.Call(ast.Name("float", ast.Load()), [node.left], [])
+            case ast.UnaryOp(op=op) if isinstance(op, _SIGNS):
+                node.operand = check(node.operand)
             case ast.List() | ast.Tuple():
-                for item in node.elts:
-                    self._check(item, word_allowed)
+                return ast.Tuple([check(item, word_allowed) for item in node.elts], ast.Load())
             case ast.Call(func=ast.Name(id=function), keywords=[]) if function in _FUNCTIONS:
-                for argument in node.args:
-                    self._check(argument, False)
+                node.args = list(map(check, node.args))
             case ast.Constant():
                 pass
             case _:
@@ -136,54 +106,25 @@ class Expression:
                     f"comparisons, and, or, not, + - * / // % **, lists and the functions "
                     f"{', '.join(_FUNCTIONS)}."
                 )
+        return node
+
+    def _named(self, name: str, word_allowed: bool) -> ast.expr:
+        """The value of a field, or a word."""
+        if name.lower() in _WORDS:
+            return ast.Constant(_WORDS[name.lower()])
+        if name in self._known:
+            self.fields.add(name)
+            return ast.Subscript(ast.Name("fields", ast.Load()), ast.Constant(name), ast.Load())
+        if "." in name or not word_allowed:
+            hint = did_you_mean(name, self._known)
+            if hint.startswith(" Choose") and len(self._known) > 12:
+                hint = " The help of the command train lists them."
+            raise UserError(f"'{self.text}': there is no field '{name}'.{hint}")
+        return ast.Constant(name)
 
     def _is_field(self, node: ast.expr) -> bool:
         name = _dotted(node)
         return name is not None and ("." in name or name in self._known)
-
-    def _compute(self, node: ast.expr, lookup: Lookup) -> Any:
-        name = _dotted(node)
-        if name is not None:
-            if name in self.fields:
-                value = lookup(name)
-                if value is UNSET:
-                    raise _Unset
-                return value
-            return _WORDS.get(name.lower(), name)
-
-        def compute(part: ast.expr) -> Any:
-            return self._compute(part, lookup)
-
-        match node:
-            case ast.Compare():
-                return self._compare(node, compute)
-            case ast.BoolOp(op=ast.And()):
-                return all(compute(value) for value in node.values)
-            case ast.BoolOp():
-                return any(compute(value) for value in node.values)
-            case ast.BinOp():
-                left, right = compute(node.left), compute(node.right)
-                if left is None or right is None:
-                    raise _Unset
-                return _BINARY[type(node.op)](left, right)
-            case ast.UnaryOp():
-                return _UNARY[type(node.op)](compute(node.operand))
-            case ast.List() | ast.Tuple():
-                return tuple(compute(item) for item in node.elts)
-            case ast.Call():
-                return _FUNCTIONS[node.func.id](*map(compute, node.args))
-        return node.value
-
-    def _compare(self, node: ast.Compare, compute: Callable[[ast.expr], Any]) -> bool:
-        left = compute(node.left)
-        for op, side in zip(node.ops, node.comparators, strict=True):
-            right = compute(side)
-            if isinstance(op, (ast.Lt, ast.LtE, ast.Gt, ast.GtE)) and None in (left, right):
-                raise _Unset
-            if not _COMPARE[type(op)](left, right):
-                return False
-            left = right
-        return True
 
 
 def _dotted(node: ast.expr) -> str | None:

@@ -10,7 +10,7 @@ import optuna
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 
 from cnnlab.errors import UserError
-from cnnlab.sweep.space.expression import UNSET, Expression, Lookup
+from cnnlab.sweep.space.expression import Expression
 from cnnlab.sweep.space.param import Choice, Param
 from cnnlab.sweep.space.param_text import parse_param
 
@@ -93,7 +93,7 @@ class Space:
         """
         values: Values = {}
         for entry in self.entries:
-            if entry.when is None or entry.when.holds(self.lookup(values)):
+            if entry.when is None or entry.when.holds(self._fields(values)):
                 values[entry.key] = draw(entry)
         paths = [entry.path for entry in self.entries if entry.key in values]
         double = next((path for path in paths if paths.count(path) > 1), None)
@@ -137,17 +137,16 @@ class Space:
 
     def allows(self, values: Values) -> bool:
         """Whether all constraints that apply to this trial hold."""
-        lookup = self.lookup(values)
-        return all(constraint.holds(lookup) is not False for constraint in self.constraints)
+        fields = self._fields(values)
+        return all(constraint.holds(fields) is not False for constraint in self.constraints)
 
     def by_path(self, values: Values) -> Values:
         """Returns values by path instead of key."""
         return {e.path: values[e.key] for e in self.entries if e.key in values}
 
-    def lookup(self, values: Values) -> Lookup:
-        """Returns a lookup of a trial's fields: its hyper-parameters, else fields not searched."""
-        fields = self._others | self.by_path(values)
-        return lambda path: fields.get(path, UNSET)
+    def _fields(self, values: Values) -> Values:
+        """All fields of a trial by path: its hyper-parameters, and those that are not searched."""
+        return self._others | self.by_path(values)
 
     def store(self, values: Values) -> Values:
         """Converts values to the form that Optuna stores."""
@@ -190,7 +189,7 @@ class Space:
             yield self.assemble(lambda entry: values[entry.key])
             return
         entry = self.entries[position]
-        if entry.when is not None and not entry.when.holds(self.lookup(values)):
+        if entry.when is not None and not entry.when.holds(self._fields(values)):
             yield from self._extend(values, position + 1)
             return
         for value in entry.param.values():

@@ -8,7 +8,7 @@ from cnnlab.errors import UserError
 from cnnlab.report.study_page.data import StudyResults
 from cnnlab.sweep.study.plan import Params, Search, plan_config, plan_function
 from cnnlab.sweep.study.study import Study, open_study
-from cnnlab.sweep.workers.command import worker_command
+from cnnlab.sweep.workers.command import WorkerCommand
 from cnnlab.sweep.workers.local import work_here, work_in_processes
 from cnnlab.sweep.workers.objective import FunctionObjective
 from cnnlab.sweep.workers.progress import ProgressReporter
@@ -118,7 +118,8 @@ def work(
     if ray is None and workers == 1:
         work_here(study, function, population=population, ended=reporter.tell)
     else:
-        command = worker_command(study, function, population=population, workers=workers)
+        folder = study.folder.resolve()
+        command = WorkerCommand(folder, study.storage_url, function, population, workers)
         if ray is None:
             work_in_processes(study, command, ended=reporter.tell)
         else:

@@ -11,7 +11,7 @@ from cnnlab import sweep
 from cnnlab.errors import UserError
 from cnnlab.sweep.study.plan import plan_function
 from cnnlab.sweep.study.study import open_study
-from cnnlab.sweep.workers.command import worker_command
+from cnnlab.sweep.workers.command import WorkerCommand
 from cnnlab.sweep.workers.objective import FunctionObjective
 from cnnlab.sweep.workers.ray import _share, work_on_ray
 from tests.sweep.objectives import CALLS, slow_curve
@@ -49,7 +49,7 @@ def test_a_worker_is_killed_and_the_study_is_complete(study, objective, tmp_path
         os.kill(killed[0], signal.SIGKILL)
 
     threading.Thread(target=kill, daemon=True).start()
-    work_on_ray(study, worker_command(study, objective, population=1, workers=1))
+    work_on_ray(study, WorkerCommand(study.folder, study.storage_url, objective, 1, 1))
     workers = {int(path.name) for path in calls.iterdir()}
     assert len(workers) == 2
     assert killed[0] in workers
@@ -78,6 +78,6 @@ def test_workers_have_equal_shares(resources, workers, share):
     ],
 )
 def test_mistakes(study, objective, option, sentence):
-    command = worker_command(study, objective, population=1, workers=1)
+    command = WorkerCommand(study.folder, study.storage_url, objective, 1, 1)
     with pytest.raises(UserError, match=sentence):
         work_on_ray(study, command, options=[option])

@@ -11,8 +11,8 @@ from cnnlab.config import apply_overrides, load_experiment
 from cnnlab.errors import UserError
 from cnnlab.sweep.study.plan import plan_config
 from cnnlab.sweep.study.study import open_study
-from cnnlab.sweep.workers.command import worker_command
-from cnnlab.sweep.workers.slurm import submit
+from cnnlab.sweep.workers.command import WorkerCommand
+from cnnlab.train.runtime import slurm
 from tests.sweep.test_study import told
 
 pytest.importorskip("submitit", reason="pip install 'cnnlab[slurm]'")
@@ -28,8 +28,10 @@ def study(tiny_config, tmp_path):
 
 
 def submit_workers(study, workers, **options):
-    command = worker_command(study, None, population=1, workers=workers)
-    return submit(study, command, **options)
+    command = WorkerCommand(study.folder, study.storage_url, None, 1, workers)
+    return slurm.submit(
+        command, name="sweep", folder=study.folder / "logs", count=workers, **options
+    )
 
 
 def wait_for(study):

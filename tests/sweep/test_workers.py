@@ -16,7 +16,7 @@ from cnnlab.config import apply_overrides
 from cnnlab.errors import UserError
 from cnnlab.sweep.study.plan import plan_function
 from cnnlab.sweep.study.study import open_study
-from cnnlab.sweep.workers.command import worker_command
+from cnnlab.sweep.workers.command import WorkerCommand
 from cnnlab.sweep.workers.local import work_here, work_in_processes
 from cnnlab.sweep.workers.objective import FunctionObjective
 from cnnlab.sweep.workers.queue import MOST_DEATHS, _take_up, take, take_others
@@ -94,7 +94,7 @@ def undisturbed_and_killed(tmp_path, monkeypatch, sampler, pruner, *, trials, wo
     def reported():
         return sum(len(path.read_text().splitlines()) for path in calls.iterdir())
 
-    command = worker_command(parts, objective, population=1, workers=workers)
+    command = WorkerCommand(parts.folder, parts.storage_url, objective, 1, workers)
     with killing(random.Random(1), reported, kills):
         work_in_processes(parts, command, ended=lambda: None)
     assert len(kills) == kills.most
@@ -223,7 +223,7 @@ def test_killed_workers_of_real_runs(tiny_config, tmp_path, workers):
 
     spec = open_study(tmp_path / "whole", None, storage_url=None, trials=None).spec
     study = open_study(tmp_path / "parts", spec, storage_url=None, trials=None)
-    command = worker_command(study, None, population=1, workers=workers)
+    command = WorkerCommand(study.folder, study.storage_url, None, 1, workers)
     with killing(random.Random(2), saved, kills):
         work_in_processes(study, command, ended=lambda: None)
     assert len(kills) == 10

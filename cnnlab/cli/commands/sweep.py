@@ -25,8 +25,8 @@ from cnnlab.sweep.study.plan import plan_config
 from cnnlab.sweep.study.status import status_text
 from cnnlab.sweep.study.study import open_study
 from cnnlab.sweep.study.tables import best_table
-from cnnlab.sweep.workers.command import worker_command
-from cnnlab.sweep.workers.slurm import submit
+from cnnlab.sweep.workers.command import WorkerCommand
+from cnnlab.train.runtime import slurm
 from cnnlab.train.runtime.signals import Interrupted
 from cnnlab.units import value_text
 
@@ -146,8 +146,15 @@ def _work(folder: Path, spec: Any, values: flags.FlagValues, population: int) ->
     if values.launcher == "ray":
         again += " ".join([" --launcher=ray", *(f"--ray={option}" for option in values.ray)])
     if values.launcher == "slurm":
-        command = worker_command(study, None, population=population, workers=values.workers)
-        jobs = submit(study, command, options=values.slurm)
+        jobs = slurm.submit(
+            WorkerCommand(
+                study.folder.resolve(), study.storage_url, None, population, values.workers
+            ),
+            name=f"sweep-{study.name}",
+            folder=study.folder / "logs",
+            count=values.workers,
+            options=values.slurm,
+        )
         print(f"submitted: {', '.join(jobs)}\nnext:\n  {again} --status")
         return 0
     try:

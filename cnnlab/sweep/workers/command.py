@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cnnlab.errors import UserError
 from cnnlab.plugins import given_plugins, now_given
-from cnnlab.sweep.study.study import Study, open_study
+from cnnlab.sweep.study.study import open_study
 from cnnlab.sweep.workers.config_objective import config_objective
 from cnnlab.sweep.workers.objective import FunctionObjective
 from cnnlab.sweep.workers.worker import Worker
@@ -19,7 +19,7 @@ class WorkerCommand:
     """Works on a study in a folder until no trial is left to take; can be pickled.
 
     Attributes:
-      folder: folder of the study.
+      folder: absolute path of the study's folder.
       storage_url: URL of the study's database, with the password; None for the journal.
       function: the function that the trials call, which the worker must be able to import; None for
         the study of a config.
@@ -34,7 +34,7 @@ class WorkerCommand:
     function: FunctionObjective | None
     population: int
     workers: int
-    plugins: tuple[str, ...]
+    plugins: tuple[str, ...] = dataclasses.field(default_factory=now_given)
     log: Path | None = None
 
     def __call__(self) -> int:
@@ -58,23 +58,3 @@ class WorkerCommand:
                 print(f"error: {error}", file=sys.stderr)
                 return 1
         return 0 if stop.signum is None else 128 + stop.signum
-
-
-def worker_command(
-    study: Study,
-    function: FunctionObjective | None,
-    *,
-    population: int,
-    workers: int,
-) -> WorkerCommand:
-    """Builds the command for workers of a study in a folder.
-
-    Args:
-      study: a study in a folder.
-      function: the function that the trials call, which the workers must be able to import; None
-        for the study of a config.
-      population: number of runs that one program may train, as in `Worker`.
-      workers: number of workers that share the trials.
-    """
-    folder = study.folder.resolve()
-    return WorkerCommand(folder, study.storage_url, function, population, workers, now_given())

@@ -1,4 +1,4 @@
-"""The exception for users' mistakes, and suggestions of similar names."""
+"""The exception for users' mistakes, and parts of its sentences."""
 
 import difflib
 from collections.abc import Iterable
@@ -10,6 +10,11 @@ class UserError(ValueError):
     The command line prints the text alone, without a traceback, and exits with status 1. Code that
     uses cnnlab as a library catches it as a `ValueError`.
     """
+
+
+def first_line(error: BaseException) -> str:
+    """Returns the first line of an error's message, or its kind if it has none."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def did_you_mean(name: str, choices: Iterable[str]) -> str:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Literal
 
 import jax
@@ -127,27 +127,25 @@ def _side_by_side(compiled: CompiledSteps, members: int) -> Iterator[float]:
 
 
 def _seconds_per_step(compiled: CompiledSteps, engine: Engine, members: int) -> Iterator[float]:
-    """Yields seconds per step and member; the first includes compilation."""
+    """Yields seconds per step and member: of one call, which compiles, then of many queued ones."""
     experiment, count = compiled.experiment(compiled.config), compiled.steps_per_call
     engine.fill([compiled.new_carry(experiment)])
     engine.set_hparams([experiment.hparams])
     seed = compiled.config.seed
     engine.set_seeds(range(seed, seed + engine.size))  # the dearer case: a batch for each
-    for seconds in _times(lambda: engine.advance(range(count)), engine.wait):
-        yield seconds / (count * members)
 
-
-def _times(call: Callable[[], None], wait: Callable[[], None]) -> Iterator[float]:
-    """Yields seconds per call: of the first one, then of many queued ones."""
-    calls, least = 1, 0.0
-    while True:
+    def seconds(calls: int) -> float:
         began = time.monotonic()
         for _ in range(calls):
-            call()
-        wait()
-        seconds = time.monotonic() - began
-        if seconds < least:
-            calls = max(2 * calls, int(calls * least / seconds))
-            continue
-        yield seconds / calls
-        calls, least = (1 if not least else calls), _SECONDS
+            engine.advance(range(count))
+        engine.wait()
+        return time.monotonic() - began
+
+    yield seconds(1) / (count * members)
+    calls = 1
+    while True:
+        spent = seconds(calls)
+        if spent >= _SECONDS:
+            yield spent / (calls * count * members)
+        else:
+            calls = max(2 * calls, int(calls * _SECONDS / spent))

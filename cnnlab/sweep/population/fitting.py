@@ -93,19 +93,19 @@ def fit_group(
         impossible = obstacle(compiled)
         if impossible is not None:
             raise UserError(f"These runs cannot be trained side by side: {impossible}.")
-    at_once = rows_at_once(len(left)) if mode == "vmap" else 1
+    if mode == "shared":
+        for index in left:
+            outcomes[index] = _fit(compiled, configs[index], workdirs[index], callbacks[index])
+        return outcomes
+    at_once = rows_at_once(len(left))
     for start in range(0, len(left), at_once):
         some = left[start : start + at_once]
-        if mode == "vmap":
-            found = _train_side_by_side(
-                compiled,
-                [configs[i] for i in some],
-                [Path(workdirs[i]) for i in some],
-                [callbacks[i] for i in some],
-            )
-        else:
-            (i,) = some
-            found = [_fit(compiled, configs[i], workdirs[i], callbacks[i])]
+        found = _train_side_by_side(
+            compiled,
+            [configs[i] for i in some],
+            [Path(workdirs[i]) for i in some],
+            [callbacks[i] for i in some],
+        )
         for index, outcome in zip(some, found, strict=True):
             outcomes[index] = outcome
     return outcomes

@@ -40,7 +40,7 @@ class Param:
 
     def bounds(self) -> list[Any]:
         """Returns values to test a field with: the ends of a range, or all of a list."""
-        raise NotImplementedError
+        return self.values()
 
     def distribution(self) -> BaseDistribution:
         """Returns Optuna's distribution."""
@@ -162,9 +162,6 @@ class Choice(Param):
         return self.choices[min(int(u * len(self.choices)), len(self.choices) - 1)]
 
     def values(self) -> list[Any]:
-        return list(self.choices)
-
-    def bounds(self) -> list[Any]:
         return list(self.choices)
 
     def distribution(self) -> CategoricalDistribution:

@@ -65,14 +65,3 @@ def read_description(folder: Path) -> Description | None:
 
 def _sum(tree: dict[str, Any]) -> int:
     return zlib.crc32(json.dumps(tree).encode())
-
-
-def check_same(saved: Spec, asked: Spec, where: str) -> None:
-    """Raises a `UserError` that shows where a requested study contradicts the saved one."""
-    different = saved.differences(asked)
-    if different:
-        lines = "\n  ".join(different)
-        raise UserError(
-            f"{where} holds another study (saved -> asked):\n  {lines}\n"
-            "Choose another folder for the study, or leave these settings out to resume that one."
-        )

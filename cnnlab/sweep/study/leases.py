@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from cnnlab.errors import UserError
+from cnnlab.errors import UserError, first_line
 
 
 class Leases:
@@ -152,8 +152,8 @@ class PostgresLeases(Leases):
         try:
             self._connection = psycopg.connect(url, autocommit=True)
         except psycopg.Error as error:
-            first = str(error).strip().splitlines()[0]
-            raise UserError(f"The study's storage cannot be reached: {first}.") from error
+            text = first_line(error)
+            raise UserError(f"The study's storage cannot be reached: {text}.") from error
         for setting, seconds in (("idle", 10), ("interval", 5), ("count", 4)):
             self._connection.execute(f"SET tcp_keepalives_{setting} = {seconds}")
         self._study = zlib.crc32(name.encode()) - 2**31

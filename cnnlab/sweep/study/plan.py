@@ -4,14 +4,13 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypedDict, Unpack
 
-from cnnlab.config import Config, to_json, with_plugins
+from cnnlab.config import Config, apply_overrides, to_json, with_plugins
 from cnnlab.errors import UserError
 from cnnlab.models.catalog import BASELINES
 from cnnlab.sweep.space.config_space import config_space
 from cnnlab.sweep.space.param import Param
 from cnnlab.sweep.space.space import Space
 from cnnlab.sweep.study.spec import Spec
-from cnnlab.sweep.workers.config_objective import ConfigObjective
 from cnnlab.sweep.workers.objective import FunctionObjective
 from cnnlab.tasks.build import metric_of
 from cnnlab.train.experiment import build_experiment
@@ -107,10 +106,10 @@ def _probe(
     config: Config, space: Space, seed: int, *, download: bool
 ) -> tuple[str, str, int | None]:
     """Metric, its mode, and number of evaluations of the first trial that can be built."""
-    objective, first = ConfigObjective(config, "", ""), None
+    first = None
     for values in space.samples(_TRIES, seed=seed):
         try:
-            trial = objective.trial_config(space.by_path(values))
+            trial = apply_overrides(config, space.by_path(values))
             return _probe_one(trial, download=download)
         except UserError as error:
             first = first or error

@@ -55,8 +55,8 @@ class Spec:
             raise UserError("This is not the description of a study.")
         return cls(**{name: tree[name] for name in names})
 
-    def differences(self, asked: "Spec") -> list[str]:
-        """Lines `what: saved -> asked` where two studies contradict each other."""
+    def check_same(self, asked: "Spec", where: str) -> None:
+        """Raises a `UserError` that shows where a requested study contradicts this saved one."""
         lines = []
         if "config" in self.objective and "config" in asked.objective:
             saved, other = (from_json(spec.objective["config"]) for spec in (self, asked))
@@ -76,7 +76,12 @@ class Spec:
             saved, other = getattr(self, name), getattr(asked, name)
             if saved != other:
                 lines.append(f"{name}: {saved} -> {other}")
-        return lines
+        if lines:
+            raise UserError(
+                "\n  ".join([f"{where} holds another study (saved -> asked):", *lines])
+                + "\nChoose another folder for the study, or leave these settings out to resume "
+                "that one."
+            )
 
     def make_space(self) -> Space:
         """The space, which was checked when the study was made."""

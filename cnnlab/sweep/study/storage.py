@@ -4,7 +4,6 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage, get_storage
-from optuna.study import StudyDirection
 
 from cnnlab.errors import UserError
 from cnnlab.sweep.study.journal import Journal
@@ -16,11 +15,11 @@ LOCKS = "locks"
 
 
 def open_storage(folder: Path, name: str, url: str | None) -> tuple[BaseStorage, Leases]:
-    """Opens the storage, and makes it where there is none.
+    """Opens the storage of a study, which is made if there is none.
 
     Args:
       folder: folder of the study.
-      name: of the study.
+      name: name of the study.
       url: `postgresql://...`; None keeps a journal in the folder.
 
     Raises:
@@ -42,29 +41,9 @@ def open_storage(folder: Path, name: str, url: str | None) -> tuple[BaseStorage,
 
 
 def without_password(url: str | None) -> str | None:
-    """A URL that can be shown and written down."""
+    """Returns the URL as it may be shown and written down."""
     if url is None or "@" not in url:
         return url
     parts = urlsplit(url)
     user, host = parts.username or "", parts.netloc.rpartition("@")[2]
     return parts._replace(netloc=f"{user}@{host}" if user else host).geturl()
-
-
-def find_study(
-    storage: BaseStorage, leases: Leases, name: str, direction: str, *, create: bool
-) -> int:
-    """The id of the study of that name, which is made if there is none and `create` is set."""
-    with leases.mutex(), quiet_optuna():
-        try:
-            return storage.get_study_id_from_name(name)
-        except KeyError:
-            if not create:
-                raise UserError(
-                    f"The storage has no study '{name}', whose description is in the folder: "
-                    "restore it from a copy. Or start the study again as it was started: it "
-                    "resumes the runs that are there."
-                ) from None
-            maximize = direction == "maximize"
-            return storage.create_new_study(
-                [StudyDirection.MAXIMIZE if maximize else StudyDirection.MINIMIZE], name
-            )

@@ -22,12 +22,12 @@ from cnnlab.errors import UserError
 from cnnlab.report.study_page.data import StudyResults
 from cnnlab.storage.output_file import check_utf8
 from cnnlab.sweep.space.space import Values
-from cnnlab.sweep.study.description import FILE, check_same, read_description, write_description
+from cnnlab.sweep.study.description import FILE, read_description, write_description
 from cnnlab.sweep.study.leases import Leases
 from cnnlab.sweep.study.optuna_quiet import quiet_optuna
 from cnnlab.sweep.study.reading import read_study
 from cnnlab.sweep.study.spec import Spec
-from cnnlab.sweep.study.storage import find_study, open_storage, without_password
+from cnnlab.sweep.study.storage import open_storage, without_password
 
 
 class Study:
@@ -60,26 +60,30 @@ class Study:
         self.folder, self.spec, self.name, self.storage_url = folder, spec, name, storage_url
         self.storage, self.leases = storage, leases
         self.space, self.sampler = spec.make_space(), spec.make_sampler()
-        find_study(storage, leases, name, spec.direction, create=create)
-        with quiet_optuna():
-            self.optuna = optuna.load_study(
-                study_name=name, storage=storage, sampler=self.sampler, pruner=spec.make_pruner()
-            )
-        self._agree()
+        search = {"sampler": self.sampler, "pruner": spec.make_pruner()}
+        with leases.mutex(), quiet_optuna():
+            try:
+                self.optuna = optuna.load_study(study_name=name, storage=storage, **search)
+            except KeyError:
+                if not create:
+                    raise UserError(
+                        f"The storage has no study '{name}', whose description is in the folder: "
+                        "restore it from a copy. Or start the study again as it was started: it "
+                        "resumes the runs that are there."
+                    ) from None
+                self.optuna = optuna.create_study(
+                    study_name=name, storage=storage, direction=spec.direction, **search
+                )
+            saved = self.optuna.user_attrs.get("spec")
+            if saved is None:
+                self.optuna.set_user_attr("spec", spec.to_json())
+            else:
+                Spec.from_json(saved).check_same(spec, f"the storage's study '{name}'")
         if trials is None:
             trials = self.optuna.user_attrs.get("trials")
         elif trials != self.optuna.user_attrs.get("trials"):
             self.optuna.set_user_attr("trials", trials)
         self.total = spec.count_trials(trials)
-
-    def _agree(self) -> None:
-        """Writes the description into the storage, or compares it with the one that is there."""
-        with self.leases.mutex():
-            if "spec" not in self.optuna.user_attrs:
-                self.optuna.set_user_attr("spec", self.spec.to_json())
-                return
-        there = Spec.from_json(self.optuna.user_attrs["spec"])
-        check_same(there, self.spec, f"the storage's study '{self.name}'")
 
     @property
     def has_runs(self) -> bool:
@@ -158,7 +162,7 @@ def open_study(
     name, create = folder.resolve().name, spec is not None
     if saved is not None:
         if spec is not None:
-            check_same(saved.spec, spec, str(folder))
+            saved.spec.check_same(spec, str(folder))
         name, spec, known = saved.name, saved.spec, saved.storage_url
         if without_password(storage_url or known) != known:
             raise UserError(

@@ -8,7 +8,7 @@ from pathlib import Path
 from cnnlab.errors import UserError
 from cnnlab.plugins import given_plugins, now_given
 from cnnlab.sweep.study.study import open_study
-from cnnlab.sweep.workers.config_objective import config_objective
+from cnnlab.sweep.workers.config_objective import ConfigObjective
 from cnnlab.sweep.workers.objective import FunctionObjective
 from cnnlab.sweep.workers.worker import Worker
 from cnnlab.train.runtime.signals import Interrupted, StopRequests
@@ -47,7 +47,7 @@ class WorkerCommand:
             try:
                 given_plugins(self.plugins)
                 study = open_study(self.folder, None, storage_url=self.storage_url, trials=None)
-                objective = self.function or config_objective(study)
+                objective = self.function or ConfigObjective(study)
                 if stop.signum is None:
                     Worker(
                         study, objective, population=self.population, workers=self.workers

@@ -34,9 +34,21 @@ class ConfigObjective:
       metric: name of the metric that is reported and returned.
     """
 
-    def __init__(self, config: Config, metric: str, mode: str):
-        """Takes an experiment; `mode` is `max` where larger values of the metric are better."""
-        self.config, self.metric, self._mode = config, metric, mode
+    def __init__(self, study: Study):
+        """Takes the config of a study, and imports its plugins.
+
+        Raises:
+          UserError: it is the study of a function.
+        """
+        spec = study.spec
+        if "config" not in spec.objective:
+            raise UserError(
+                f"{study.folder} is the study of the function {spec.objective['function']}: call "
+                "cnnlab.sweep.run with it to resume it."
+            )
+        self.config, self.metric = from_json(spec.objective["config"]), spec.metric
+        self._best = max if spec.direction == "maximize" else min
+        load_plugins(self.config.plugins)
 
     def trial_config(self, values: Values, repeat: int = 0) -> Config:
         """Returns the config of a repeat, whose seed is the trial's plus `repeat`."""
@@ -109,27 +121,12 @@ class ConfigObjective:
         values = [value for value in values if not math.isnan(value)]
         if not values:
             raise UserError(f"The validation {self.metric} was never finite.")
-        best = max(values) if self._mode == "max" else min(values)
-        return TrialResult(best, Workdir(workdir).result()["test"])
+        return TrialResult(self._best(values), Workdir(workdir).result()["test"])
 
     @staticmethod
     def progress(workdir: Path) -> int:
         """Returns the step of a run's latest checkpoint; 0 if there is none."""
         return max(numbered(workdir / "checkpoints"), default=0)
-
-
-def config_objective(study: Study) -> ConfigObjective:
-    """Builds the objective of a study of a config, after importing the config's plugins."""
-    spec = study.spec
-    if "config" not in spec.objective:
-        raise UserError(
-            f"{study.folder} is the study of the function {spec.objective['function']}: call "
-            "cnnlab.sweep.run with it to resume it."
-        )
-    mode = "max" if spec.direction == "maximize" else "min"
-    config = from_json(spec.objective["config"])
-    load_plugins(config.plugins)
-    return ConfigObjective(config, spec.metric, mode)
 
 
 def _evaluations(workdir: Path) -> list[Row]:

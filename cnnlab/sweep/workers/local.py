@@ -17,7 +17,7 @@ from typing import Any
 from cnnlab.errors import UserError
 from cnnlab.sweep.study.study import Study
 from cnnlab.sweep.workers.command import WorkerCommand
-from cnnlab.sweep.workers.config_objective import config_objective
+from cnnlab.sweep.workers.config_objective import ConfigObjective
 from cnnlab.sweep.workers.objective import FunctionObjective
 from cnnlab.sweep.workers.shares import worker_environment
 from cnnlab.sweep.workers.worker import Worker
@@ -42,7 +42,7 @@ def work_here(
       Interrupted: a signal arrived; the trial is saved and returned to the queue.
       UserError: the disk is full, or the study's storage is gone.
     """
-    worker = Worker(study, function or config_objective(study), population=population, ended=ended)
+    worker = Worker(study, function or ConfigObjective(study), population=population, ended=ended)
     with StopRequests() as stop:
         while True:
             worker.work()

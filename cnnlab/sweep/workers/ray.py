@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from cnnlab.errors import UserError
+from cnnlab.errors import UserError, first_line
 from cnnlab.sweep.study.study import Study
 from cnnlab.sweep.workers.command import WorkerCommand
 from cnnlab.train.runtime.signals import Interrupted, StopRequests
@@ -59,7 +59,7 @@ def work_on_ray(
                 logging_level=logging.ERROR,
             )
         except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
-            raise UserError(f"launcher=ray: {_first_line(error)}") from error
+            raise UserError(f"launcher=ray: {first_line(error)}") from error
         (study.folder / "logs").mkdir(exist_ok=True)
         running: list[Any] = []
         started = 0
@@ -68,7 +68,7 @@ def work_on_ray(
             try:
                 task = ray.remote(max_retries=_MOST_DEATHS, **share)(_run)
             except (TypeError, ValueError) as error:
-                raise UserError(f"launcher=ray: {_first_line(error)}") from error
+                raise UserError(f"launcher=ray: {first_line(error)}") from error
             while not study.is_over():
                 if stop.signum is not None:
                     raise Interrupted(stop.signum, 0)
@@ -116,7 +116,7 @@ def _check(ray: Any, done: list[Any], study: Study) -> None:
         try:
             status = ray.get(reference)
         except ray.exceptions.RayError as error:
-            raise UserError(f"launcher=ray: a worker failed: {_first_line(error)}") from error
+            raise UserError(f"launcher=ray: a worker failed: {first_line(error)}") from error
         if status == 1:
             raise UserError(
                 f"launcher=ray: a worker could not work on the study, see {study.folder}/logs."
@@ -134,7 +134,3 @@ def _read(options: Sequence[str]) -> dict[str, Any]:
         except (ValueError, SyntaxError) as error:
             raise UserError(f"ray={option}: '{value}' is not a number.") from error
     return chosen
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -6,7 +6,7 @@ import optuna
 from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from cnnlab.errors import UserError
+from cnnlab.errors import UserError, first_line
 from cnnlab.sweep.study.optuna_quiet import quiet_optuna
 from cnnlab.sweep.study.reading import EVALUATION
 from cnnlab.sweep.study.study import Study
@@ -58,10 +58,7 @@ class Trial:
             try:
                 self._decide(step, value)
             except Exception as error:
-                text = str(error).strip() or type(error).__name__
-                raise LostStudyError(
-                    f"The study's storage failed: {text.splitlines()[0]}"
-                ) from error
+                raise LostStudyError(f"The study's storage failed: {first_line(error)}") from error
         return self.should_stop()
 
     def should_stop(self) -> bool:
@@ -125,7 +122,11 @@ class Trial:
         For Optuna, a failed trial counts as pruned. Its samplers learn from pruned trials to avoid
         their values, but ignore failed ones and would keep proposing learning rates that diverge.
         """
-        self._note(seconds=seconds, reason=reason, failed=state == "failed")
+        self._spend(seconds)
+        if reason:
+            self._trial.set_user_attr("reason", reason)
+        if state == "failed":
+            self._trial.set_user_attr("failed", True)
         with quiet_optuna():
             if state == "complete":
                 self._study.optuna.tell(self._trial, value)
@@ -135,17 +136,13 @@ class Trial:
 
     def release(self, *, seconds: float = 0.0) -> None:
         """Returns the trial to the queue, so that any worker can resume it."""
-        self._note(seconds=seconds)
+        self._spend(seconds)
         self._trial.set_user_attr("released", True)
         self._study.leases.drop(self.number)
 
-    def _note(self, seconds: float, reason: str = "", failed: bool = False) -> None:
+    def _spend(self, seconds: float) -> None:
         if seconds:
             self._trial.set_user_attr("seconds", round(self.seconds + seconds, 3))
-        if reason:
-            self._trial.set_user_attr("reason", reason)
-        if failed:
-            self._trial.set_user_attr("failed", True)
 
 
 def _evaluations(trial: FrozenTrial) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable
 
-from cnnlab.errors import UserError
+from cnnlab.errors import UserError, first_line
 from cnnlab.sweep.study.reading import trial_folder
 from cnnlab.sweep.study.study import Study
 from cnnlab.sweep.workers.objective import Job, Objective, TrialResult, repeat_folder
@@ -173,7 +173,7 @@ def _combine(trial: Trial, outcomes: Iterable[tuple[Job, Outcome]]) -> float | B
 
 def reason_of(error: BaseException) -> str:
     """Formats why a trial failed, in one line."""
-    text = (str(error).strip() or type(error).__name__).splitlines()[0]
+    text = first_line(error)
     if _is_out_of_memory(error):
         return f"out of memory: {text}"
     return text if isinstance(error, UserError) else f"{type(error).__name__}: {text}"

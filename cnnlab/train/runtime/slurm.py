@@ -9,7 +9,7 @@ from typing import Any
 
 import jax
 
-from cnnlab.errors import UserError
+from cnnlab.errors import UserError, first_line
 from cnnlab.train.runtime.signals import StopRequests
 
 
@@ -53,7 +53,7 @@ def submit(
         with executor.batch():
             jobs = [executor.submit(_Job(work)) for _ in range(count)]
     except (NameError, ValueError, RuntimeError, submitit.core.utils.FailedJobError) as error:
-        raise UserError(f"launcher=slurm: {str(error).splitlines()[0]}") from error
+        raise UserError(f"launcher=slurm: {first_line(error)}") from error
     return [job.job_id for job in jobs]
 
 

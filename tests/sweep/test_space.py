@@ -45,6 +45,7 @@ def test_texts_are_read(text, expected):
         ("log(1, 0.1)", "is empty: the first number must be below the second"),
         ("uniform(0, 1e999)", "both ends must be finite"),
         ("int(1, 2.5)", "2.5 is not a whole number"),
+        ("int(0, 100000000000000000000)", r"the ends must be from -2\*\*53 to 2\*\*53"),
         ("lg(1, 2)", "There is no range 'lg'. Did you mean 'log'"),
         ("log(1)", "missing 1 required positional argument: 'high'"),
         ("log(a, b)", "log takes numbers only"),
@@ -154,6 +155,14 @@ def test_grid_of_real_numbers_or_of_too_many():
         Space({"x": "int(1, 1000)", "y": "int(1, 1000)"}).grid()
     with pytest.raises(UserError, match="No combination fulfils"):
         Space({"x": [1, 2]}, ["x > 2"]).grid()
+
+
+def test_a_range_of_many_whole_numbers_is_not_listed():
+    space = Space({"x": "int(0, 1000000000000)"})
+    assert space.size == 10**12 + 1
+    assert len(space.samples(3)) == 3
+    with pytest.raises(UserError, match="1,000,000,000,001 combinations"):
+        space.grid()
 
 
 def test_draws_follow_the_ranges():

@@ -39,8 +39,8 @@ def config_space(
 
 
 def _check_types(config: Config, entry: Entry) -> None:
-    inside = [entry.param.from_unit(0.382)]  # not whole, in a range of real numbers
-    for value in entry.param.bounds() + inside:
+    inside = entry.param.from_unit(0.382)  # not whole, in a range of real numbers
+    for value in (*entry.param.bounds(), inside):
         try:
             apply_overrides(config, {entry.path: value})
         except UserError as error:

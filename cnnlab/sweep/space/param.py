@@ -16,6 +16,7 @@ from optuna.distributions import (
 
 from cnnlab.errors import UserError
 
+_LARGEST = 2**53  # samplers calculate with floats, which hold whole numbers up to here
 _SCALARS = (type(None), bool, int, float, str)
 
 
@@ -34,11 +35,11 @@ class Param:
         """Returns the value at quantile `u` in [0, 1)."""
         raise NotImplementedError
 
-    def values(self) -> list[Any] | None:
-        """Returns all values in order, or None if they are too many to list."""
+    def values(self) -> Sequence[Any] | None:
+        """Returns all values in order; None for real numbers."""
         raise NotImplementedError
 
-    def bounds(self) -> list[Any]:
+    def bounds(self) -> Sequence[Any]:
         """Returns values to test a field with: the ends of a range, or all of a list."""
         return self.values()
 
@@ -78,8 +79,8 @@ class Range(Param):
     def _name(self) -> str:
         return self._names[self.log]
 
-    def bounds(self) -> list[float]:
-        return [self.low, self.high]
+    def bounds(self) -> tuple[float, float]:
+        return self.low, self.high
 
 
 class Float(Range):
@@ -110,9 +111,11 @@ class Integer(Range):
 
     def __post_init__(self) -> None:
         for end in (self.low, self.high):
+            text = f"{self._name}({self.low}, {self.high})"
             if not isinstance(end, int) or isinstance(end, bool):
-                text = f"{self._name}({self.low}, {self.high})"
                 raise UserError(f"{text}: {end!r} is not a whole number.")
+            if abs(end) > _LARGEST:
+                raise UserError(f"{text}: the ends must be from -2**53 to 2**53.")
         super().__post_init__()
 
     def from_unit(self, u: float) -> int:
@@ -122,8 +125,8 @@ class Integer(Range):
         low, high = math.log(self.low - 0.5), math.log(self.high + 0.5)
         return min(max(round(math.exp(low + u * (high - low))), self.low), self.high)
 
-    def values(self) -> list[int]:
-        return list(range(self.low, self.high + 1))
+    def values(self) -> range:
+        return range(self.low, self.high + 1)
 
     def restore(self, stored: int) -> int:
         return int(stored)
@@ -161,8 +164,8 @@ class Choice(Param):
     def from_unit(self, u: float) -> Any:
         return self.choices[min(int(u * len(self.choices)), len(self.choices) - 1)]
 
-    def values(self) -> list[Any]:
-        return list(self.choices)
+    def values(self) -> tuple[Any, ...]:
+        return self.choices
 
     def distribution(self) -> CategoricalDistribution:
         return CategoricalDistribution([self.store(choice) for choice in self.choices])

@@ -7,6 +7,7 @@ suspended one keeps it.
 import contextlib
 import errno
 import fcntl
+import functools
 import os
 import threading
 import zlib
@@ -114,15 +115,14 @@ class FileLeases(Leases):
             raise
 
 
-_FILES: dict[tuple[int, str], FileLeases] = {}
-
-
 def file_leases(path: Path) -> FileLeases:
-    """The locks in a file; one object for each file and process."""
-    key = os.getpid(), str(path.resolve())
-    if key not in _FILES:
-        _FILES[key] = FileLeases(path)
-    return _FILES[key]
+    """Returns the locks in a file: one object for each file and process."""
+    return _file_leases(path.resolve(), os.getpid())
+
+
+@functools.cache
+def _file_leases(path: Path, process: int) -> FileLeases:
+    return FileLeases(path)
 
 
 class PostgresLeases(Leases):

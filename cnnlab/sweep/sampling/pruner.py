@@ -12,13 +12,13 @@ from optuna.pruners import (
 )
 
 from cnnlab.errors import UserError
-from cnnlab.sweep.space.call import read_call
+from cnnlab.sweep.sampling.call import read_call
 
 PRUNERS = {
-    "none": (),
-    "median": ("first", "startup"),
-    "asha": ("first", "factor"),
-    "hyperband": ("factor",),
+    "none": {},
+    "median": {"first": 1, "startup": 5},
+    "asha": {"first": 1, "factor": 3},
+    "hyperband": {"factor": 3},
 }
 
 
@@ -43,15 +43,12 @@ def make_pruner(text: str, *, evaluations: int | None = None) -> BasePruner:
             "lower evaluation.every_epochs."
         )
     if name == "median":
-        first, startup = options.get("first", 1), options.get("startup", 5)
-        return MedianPruner(n_startup_trials=startup, n_warmup_steps=first)
-    factor = options.get("factor", 3)
+        return MedianPruner(n_startup_trials=options["startup"], n_warmup_steps=options["first"])
+    factor = options["factor"]
     if factor < 2:
         raise UserError(f"factor={factor}: of so many trials one is continued, so at least 2.")
     if name == "asha":
-        return SuccessiveHalvingPruner(
-            min_resource=options.get("first", 1), reduction_factor=factor
-        )
+        return SuccessiveHalvingPruner(min_resource=options["first"], reduction_factor=factor)
     if evaluations is None:
         raise UserError(
             "hyperband must know how often a trial reports, which a function does not tell: take "

@@ -16,20 +16,19 @@ from optuna.samplers import (
 from optuna.trial import FrozenTrial
 
 from cnnlab.errors import UserError
-from cnnlab.sweep.space.call import read_call
+from cnnlab.sweep.sampling.call import read_call
 from cnnlab.sweep.space.param import Choice
 from cnnlab.sweep.space.space import MOST_LISTED, Space, Values
 from cnnlab.sweep.study.optuna_quiet import quiet_optuna
 
 SAMPLERS = {
-    "grid": (),
-    "random": (),
-    "sobol": (),
-    "tpe": ("startup",),
-    "cmaes": (),
-    "gp": ("startup",),
+    "grid": {},
+    "random": {},
+    "sobol": {},
+    "tpe": {"startup": 10},  # trials that are random at first
+    "cmaes": {},
+    "gp": {"startup": 10},
 }
-_STARTUP = {"tpe": 10, "cmaes": 1, "gp": 10}  # trials that are random at first
 
 # How often a trial that breaks a constraint, or repeats a combination of lists, is drawn again
 # before a random one takes its place; a draw takes milliseconds.
@@ -62,7 +61,7 @@ class SpaceSampler(BaseSampler):
         """
         self._name, options = read_call(text, "sampler", SAMPLERS)
         self._space, self._seed = space, seed
-        self._startup = options.get("startup", _STARTUP.get(self._name))
+        self._startup = options.get("startup", 1 if self._name == "cmaes" else None)
         listed = self._name == "grid" or space.size <= MOST_LISTED
         self._grid = space.grid() if listed else None
         self.count = None if self._grid is None else len(self._grid)

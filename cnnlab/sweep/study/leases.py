@@ -19,20 +19,20 @@ from cnnlab.errors import UserError, first_line
 
 
 class Leases:
-    """The locks of one study, as one process sees them; this class's are known to it alone."""
+    """The locks of a study in memory, which only this process knows; base of shared locks."""
 
     def __init__(self) -> None:
         self._held: set[int] = set()
         self._threads = threading.RLock()
 
     def mutex(self) -> contextlib.AbstractContextManager[None]:
-        """While entered, no other worker of the study is in it."""
+        """Returns a context that only one worker of the study can be in at a time."""
         return contextlib.nullcontext()
 
     def take(self, number: int) -> bool:
-        """Takes trial `number`; False if another process, or this one, has it."""
+        """Takes trial `number`; False if another process or this one holds it."""
         with self._threads:
-            # A process gets a lock that it has a second time.
+            # The system would give a process the same lock a second time.
             if number in self._held or not self._try(number):
                 return False
             self._held.add(number)
@@ -79,7 +79,7 @@ class FileLeases(Leases):
             yield
 
     def journal(self) -> contextlib.AbstractContextManager[None]:
-        """The same for the study's journal, which is written inside of `mutex` as well."""
+        """Returns such a context for the journal, which is also written inside of `mutex`."""
         return self._locked(self._JOURNAL)
 
     @contextlib.contextmanager
@@ -136,8 +136,8 @@ class PostgresLeases(Leases):
         """Connects.
 
         Args:
-          url: as libpq takes it, `postgresql://USER@HOST/DATABASE`.
-          name: of the study; each name has locks of its own.
+          url: `postgresql://USER@HOST/DATABASE`, as libpq reads it.
+          name: name of the study; each has its own locks.
 
         Raises:
           UserError: psycopg is not installed, or the server does not answer.

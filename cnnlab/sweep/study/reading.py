@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 from cnnlab.report.study_page.data import Scale, StudyResults, Trial
 from cnnlab.report.study_page.metric import Metric
 
-# Of a trial, with the number of an evaluation: the training step, and what the pruner decided.
+# Key of a trial's record of an evaluation, before its number: training step, pruner's decision.
 EVALUATION = "cnnlab:evaluation:"
 
 _STATES = {
@@ -88,14 +88,14 @@ def _read_trial(trial: FrozenTrial, folder: Path | None) -> Trial:
 
 
 def learning_curve(trial: FrozenTrial) -> dict[int, float]:
-    """The reported values by training step; Optuna has them by evaluation, counted from 1."""
+    """Returns the reported values by training step; Optuna has them by evaluation, from 1."""
     marks = (trial.system_attrs.get(f"{EVALUATION}{n}") for n in trial.intermediate_values)
     pairs = zip(marks, trial.intermediate_values.items(), strict=True)
     return dict(sorted((mark["step"] if mark else n, value) for mark, (n, value) in pairs))
 
 
 def _path(key: str) -> str:
-    """The field that a hyper-parameter of Optuna sets, from `space.Entry.key`."""
+    """Returns the path of a field from the key of its hyper-parameter, `space.Entry.key`."""
     return re.sub(r" \(\d+\)$", "", key)
 
 

@@ -1,6 +1,6 @@
-"""What a study leaves in its folder: a table, the best config, pictures and a page.
+"""Files of a study's results: a table, the best config, pictures and a page.
 
-trials.csv        one row a trial
+trials.csv        one row per trial
 best.py           the best config as an experiment, which `train` takes
 best.json         the same as a `config.json`
 study.html        all figures and the trials, in one file that needs no network
@@ -46,7 +46,7 @@ def write_results(study: StudyResults, folder: str | Path, config: Config | None
     is never half a page. Pictures that cannot be drawn yet are left out.
 
     Args:
-      study: the study as it stands.
+      study: current results.
       folder: folder of the study.
       config: config that the trials change; None if they call a function, which has no experiment
         to write.

@@ -1,4 +1,4 @@
-"""What makes a study the study that it is: as JSON in its folder and in its storage."""
+"""The specification of a study, kept as JSON in its folder and in its storage."""
 
 import dataclasses
 from typing import Any
@@ -17,18 +17,18 @@ from cnnlab.sweep.study.optuna_quiet import quiet_optuna
 
 @dataclasses.dataclass(frozen=True)
 class Spec:
-    """All that its results depend on.
+    """Everything that the results of a study depend on.
 
     Attributes:
       objective: `{"config": ...}` of an experiment, or `{"function": name}`.
       space: path and text of each hyper-parameter.
-      constraints: texts.
-      metric: what is searched for; `value` of a function.
+      constraints: text of each constraint.
+      metric: name of the metric; `value` for a function.
       direction: `maximize` or `minimize`.
-      sampler: text, see `SpaceSampler`.
-      pruner: text, see `make_pruner`.
-      evaluations: of a whole run; None where that is not known.
-      repeats: of each trial.
+      sampler: text that `SpaceSampler` reads.
+      pruner: text that `make_pruner` reads.
+      evaluations: number of evaluations of a complete trial; None if unknown.
+      repeats: number of seeds of each trial.
       seed: seed of the sampler.
     """
 
@@ -44,12 +44,12 @@ class Spec:
     seed: int
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON values."""
+        """Returns the fields as JSON values."""
         return dataclasses.asdict(self)
 
     @classmethod
     def from_json(cls, tree: dict[str, Any]) -> "Spec":
-        """The inverse of `to_json`; raises a `UserError` for something else."""
+        """Inverse of `to_json`; raises a `UserError` if a field is missing."""
         names = {field.name for field in dataclasses.fields(cls)}
         if not isinstance(tree, dict) or not names <= tree.keys():
             raise UserError("This is not the description of a study.")
@@ -84,22 +84,22 @@ class Spec:
             )
 
     def make_space(self) -> Space:
-        """The space, which was checked when the study was made."""
+        """Creates the space, which was checked when the study was planned."""
         config = self.objective.get("config")
         others = None if config is None else field_values(from_json(config))
         pairs = [(path, parse_param(text)) for path, text in self.space]
         return Space(pairs, self.constraints, others=others)
 
     def make_sampler(self) -> SpaceSampler:
-        """The sampler; raises a `UserError` for one that cannot search the space."""
+        """Creates the sampler; raises a `UserError` if it cannot search the space."""
         return SpaceSampler(self.sampler, self.make_space(), seed=self.seed)
 
     def make_pruner(self) -> BasePruner:
-        """The pruner; raises a `UserError` for one that trials are too short for."""
+        """Creates the pruner; raises a `UserError` if trials are too short for it."""
         return make_pruner(self.pruner, evaluations=self.evaluations)
 
     def count_trials(self, asked: int | None) -> int:
-        """How many trials there are: as many as asked for, or all of a space of lists if fewer.
+        """Returns the requested number of trials; at most all of a space of lists.
 
         Raises:
           UserError: neither is known.
@@ -110,7 +110,7 @@ class Spec:
         return min(counts)
 
     def proposals(self, count: int) -> list[Values | None]:
-        """The first trials, by path; None for those that depend on results."""
+        """Returns the first trials by path; None for those that depend on results."""
         space, sampler = self.make_space(), self.make_sampler()
         with quiet_optuna():
             study = optuna.create_study(sampler=sampler)

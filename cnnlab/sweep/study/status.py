@@ -1,4 +1,4 @@
-"""How a study stands while it runs, in a few lines of text."""
+"""The progress of a study in a few lines of text."""
 
 import datetime
 
@@ -7,11 +7,11 @@ from cnnlab.sweep.study.tables import config_text
 
 
 def status_text(study: StudyResults, *, now: datetime.datetime | None = None) -> str:
-    """Counts by state, the best so far, the time that is left, and what runs.
+    """Formats counts by state, the best config so far, the time left, and the running trials.
 
     Args:
-      study: as it stands.
-      now: the present, in local time as Optuna has it; None asks the clock.
+      study: current results.
+      now: the present in local time, which Optuna uses; None reads the clock.
     """
     now = now or datetime.datetime.now()
     done = sum(study.counts.get(state, 0) for state in ("complete", "pruned", "failed"))
@@ -36,10 +36,10 @@ def status_text(study: StudyResults, *, now: datetime.datetime | None = None) ->
 
 
 def seconds_left(study: StudyResults, now: datetime.datetime) -> float | None:
-    """An estimate of the time until all trials are done; None where nothing tells.
+    """Estimates the time until all trials are done; None if there is nothing to go by.
 
-    Finished trials took so long on average, pruned ones included; those that are left are shared
-    out over as many at a time as run now.
+    Each remaining trial is expected to take the mean time of the finished ones, pruned ones
+    included, and as many to run at a time as now.
     """
     spent = [t.seconds for t in study.with_state("complete", "pruned") if t.seconds is not None]
     running = study.with_state("running")
@@ -53,7 +53,7 @@ def seconds_left(study: StudyResults, now: datetime.datetime) -> float | None:
 
 
 def duration_text(seconds: float) -> str:
-    """A duration in its two largest units."""
+    """Formats a duration in its two largest units."""
     if seconds < 60:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)

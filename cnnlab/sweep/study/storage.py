@@ -1,4 +1,4 @@
-"""Where a study's trials are kept: a journal in its folder, or a PostgreSQL database."""
+"""The storage of a study's trials: a journal in its folder, or a PostgreSQL database."""
 
 from pathlib import Path
 from urllib.parse import urlsplit

@@ -1,13 +1,12 @@
-"""A study: Optuna's, with its description, its locks and its folder; made, joined, and read.
+"""A study: Optuna's study with a description, locks and a folder.
 
-On disk, FOLDER holds:
+The folder holds:
 
-study.json   what the study is: config, space, sampler, seed, ... (`Spec`), and where its trials are
-journal.log  the trials, Optuna's journal; not where they are in a database
-locks        who works on which trial
-trials/NNNN  the run of each trial, and NNNN.log with what it printed; of repeated trials, the
-             runs are NNNN/repeatR
-logs/        what worker processes had to say
+study.json   config, space, sampler, seed, ... (`Spec`), and the place of the trials
+journal.log  the trials as an Optuna journal, unless they are in a database
+locks        the locks on trials
+trials/NNNN  the run of each trial, with its output in NNNN.log; runs of repeats are NNNN/repeatR
+logs/        output of worker processes
 """
 
 import contextlib
@@ -34,14 +33,14 @@ class Study:
     """An open study.
 
     Attributes:
-      folder: the folder of its runs; None if the study exists in this process only.
-      spec: what it is.
-      name: what it is called; that of its folder when it was made.
-      storage_url: of the database; None for the journal.
-      storage: Optuna's.
-      leases: who works on which trial.
-      optuna: Optuna's study, for Optuna's own tools as well.
-      total: how many trials there are to be.
+      folder: folder of its runs; None if the study exists in this process only.
+      spec: its specification.
+      name: its name, which is the name that its folder had at first.
+      storage_url: URL of its database; None for the journal.
+      storage: Optuna's storage of the trials.
+      leases: locks on the trials.
+      optuna: Optuna's study, which Optuna's own tools take.
+      total: requested number of trials.
     """
 
     def __init__(
@@ -87,19 +86,19 @@ class Study:
 
     @property
     def has_runs(self) -> bool:
-        """Whether its trials are runs of a config, in its folder."""
+        """Whether its trials are runs of a config in its folder."""
         return self.folder is not None and "config" in self.spec.objective
 
     def trials(self) -> list[FrozenTrial]:
-        """All trials as they stand, by number."""
+        """Returns the current trials by number."""
         return self.optuna.get_trials(deepcopy=False)
 
     def values(self, trial: FrozenTrial) -> Values:
-        """The hyper-parameters of a trial, by the paths that they set."""
+        """Returns the hyper-parameters of a trial by path."""
         return self.space.by_path(self.space.restore(trial.params))
 
     def to_take(self) -> int:
-        """How many trials wait for a worker: new ones, and those that nobody works on."""
+        """Returns the number of trials without a worker: new ones, and those that lost theirs."""
         trials = self.trials()
         free = [not t.state.is_finished() and self.leases.is_free(t.number) for t in trials]
         return max(self.total - len(trials), 0) + sum(free)
@@ -110,7 +109,7 @@ class Study:
         return len(trials) >= self.total and all(t.state.is_finished() for t in trials)
 
     def headline(self) -> str:
-        """What it is, in one line."""
+        """Describes the study in one line."""
         spec = self.spec
         what = f"{self.total} trials by {spec.sampler}"
         if spec.pruner != "none":
@@ -120,7 +119,7 @@ class Study:
         return f"study of {spec.metric}, {what}, in {self.folder}"
 
     def results(self) -> StudyResults:
-        """The trials as they stand."""
+        """Returns the current results."""
         return read_study(
             self.optuna,
             metric=self.spec.metric,
@@ -140,17 +139,18 @@ class Study:
 def open_study(
     folder: Path | None, spec: Spec | None, *, storage_url: str | None, trials: int | None
 ) -> Study:
-    """Makes a study, or joins the one that is there.
+    """Makes a study, or joins an existing one.
 
     Args:
-      folder: of the study; None keeps it in this process.
-      spec: what it is; None joins the study that the folder describes, and makes none.
-      storage_url: `postgresql://...`, for many machines; None takes what the folder says, else the
-        journal in it.
-      trials: how many there are to be; None leaves that as it is, or to the sampler.
+      folder: folder of the study; None keeps it in this process.
+      spec: its specification; None joins the study that the folder describes, and makes none.
+      storage_url: `postgresql://...` for many machines; None takes the storage that the folder
+        names, or else a journal in the folder.
+      trials: requested number of trials; None keeps the number, or leaves it to the sampler.
 
     Raises:
-      UserError: there is no study, or another one; the storage cannot be reached.
+      UserError: there is no study, or the folder or storage holds another one; the storage cannot
+        be reached.
     """
     if folder is None:
         return Study(None, spec, InMemoryStorage(), Leases(), name="study", trials=trials)

@@ -1,4 +1,4 @@
-"""The trials of a study as a CSV file, and its best configs as a table for a terminal."""
+"""The trials of a study as a CSV file, and its best configs as a table for the terminal."""
 
 import csv
 import io
@@ -17,14 +17,13 @@ _MOST_COLUMNS = 4  # of hyper-parameters, in 100 columns of a terminal
 
 
 def write_trials(study: StudyResults, path: Path) -> None:
-    """Writes one row a trial, whole or not at all.
+    """Writes one row per trial, atomically.
 
     Columns: number, state, value (of complete trials), the mean, standard deviation, number and
-    95 % confidence interval of the mean over a trial's repeats, the last value and step that
-    were reported, seconds, folder of the run, reason of a failure or a pruning, and a `params.PATH`
-    for each hyper-parameter, empty where a trial does not have it. Values are in the metric's own
-    unit, an accuracy in [0, 1]. Texts that a spreadsheet would take for formulas begin with an
-    apostrophe.
+    95 % confidence interval of the mean over a trial's repeats, the last reported value and step,
+    seconds, folder of the run, reason of a failure or a pruning, and `params.PATH` for each
+    hyper-parameter, empty if a trial does not have it. Values are in the metric's own unit, an
+    accuracy in [0, 1]. An apostrophe precedes texts that a spreadsheet would take for formulas.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -57,9 +56,9 @@ def _cell(value: object) -> object:
 
 
 def best_table(study: StudyResults, *, rows: int = 10) -> Table:
-    """The best configs by their mean over seeds, ± the standard deviation over these.
+    """Returns the best configs by their mean over seeds, with its standard deviation.
 
-    Hyper-parameters have a column each, where there are few; else they share one.
+    Few hyper-parameters have a column each; many share one.
     """
     table = Table(
         title=f"best configs of the study {study.name}", title_justify="left", title_style="bold"
@@ -94,6 +93,6 @@ def best_table(study: StudyResults, *, rows: int = 10) -> Table:
 
 
 def config_text(study: StudyResults, params: Mapping[str, Any]) -> str:
-    """The hyper-parameters that vary, and the seed, on one line."""
+    """Formats the hyper-parameters that vary, and the seed, on one line."""
     shown = [name for name in params if name in study.varied or name in REPLICATES]
     return "  ".join(f"{study.short_names[name]}={value_text(params[name])}" for name in shown)

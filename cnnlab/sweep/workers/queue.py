@@ -10,7 +10,6 @@ import optuna
 from optuna.trial import FrozenTrial
 
 from cnnlab.sweep.space.space import Values
-from cnnlab.sweep.study.optuna_quiet import quiet_optuna
 from cnnlab.sweep.study.study import Study
 from cnnlab.sweep.workers.config_objective import ConfigObjective
 from cnnlab.sweep.workers.objective import repeat_folder
@@ -23,7 +22,7 @@ MOST_DEATHS = 5
 
 def take(study: Study, stop: StopRequests) -> Trial | None:
     """Takes a trial to work on; None if no trial is left."""
-    with study.leases.mutex(), quiet_optuna():
+    with study.leases.mutex():
         for trial in study.trials():
             taken = _take_up(study, trial, stop)
             if taken is not None:
@@ -53,7 +52,7 @@ def take_others(
     if wanted is None or most < 1:
         return []
     found: list[Trial] = []
-    with study.leases.mutex(), quiet_optuna():
+    with study.leases.mutex():
         for trial in study.trials():
             same = not trial.state.is_finished() and group(study.values(trial)) == wanted
             taken = _take_up(study, trial, stop) if same and len(found) < most else None

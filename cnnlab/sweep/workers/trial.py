@@ -127,11 +127,10 @@ class Trial:
             self._trial.set_user_attr("reason", reason)
         if state == "failed":
             self._trial.set_user_attr("failed", True)
-        with quiet_optuna():
-            if state == "complete":
-                self._study.optuna.tell(self._trial, value)
-            else:
-                self._study.optuna.tell(self._trial, state=TrialState.PRUNED)
+        if state == "complete":
+            self._study.optuna.tell(self._trial, value)
+        else:
+            self._study.optuna.tell(self._trial, state=TrialState.PRUNED)
         self._study.leases.drop(self.number)
 
     def release(self, *, seconds: float = 0.0) -> None:

@@ -1,20 +1,20 @@
 """Parses a name with options: `asha(first=2, factor=4)`, or just `asha`."""
 
 import ast
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 
 from cnnlab.errors import UserError, did_you_mean
 
 
 def read_call(
-    text: str, what: str, names: Mapping[str, Collection[str]]
+    text: str, what: str, names: Mapping[str, Mapping[str, int]]
 ) -> tuple[str, dict[str, int]]:
     """Returns the name and the options in a text; options are whole numbers of at least 1.
 
     Args:
       text: `NAME` or `NAME(OPTION=NUMBER, ...)`.
       what: kind of the name, for messages.
-      names: options of each name.
+      names: options of each name, with their defaults.
 
     Raises:
       UserError: the name or an option is unknown, or an option is not a number.
@@ -29,7 +29,7 @@ def read_call(
     name = node.id if isinstance(node, ast.Name) else text
     if name not in names:
         raise UserError(f"Unknown {what} '{name}'.{did_you_mean(name, names)}")
-    options = {}
+    options = dict(names[name])
     for keyword in keywords:
         if keyword.arg not in names[name]:
             raise UserError(

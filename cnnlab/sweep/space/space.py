@@ -127,9 +127,9 @@ class Space:
             "ranges."
         )
 
-    def samples(self, most: int, *, seed: int = 0) -> list[Values]:
+    def samples(self, most: int) -> list[Values]:
         """Returns random trials by key; for few combinations all of them, in random order."""
-        rng = np.random.default_rng(seed)
+        rng = np.random.default_rng(0)
         if self.size > most:
             return [self.draw(rng) for _ in range(most)]
         grid = self.grid()

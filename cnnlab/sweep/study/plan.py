@@ -46,10 +46,9 @@ def plan_config(
     Raises:
       UserError: all trials would fail, or the space has an impossible value.
     """
-    _check_seed(search["seed"])
     config = with_plugins(config)
     space = config_space(config, params, constraints)
-    metric, mode, evaluations = _probe(config, space, search["seed"], download=download)
+    metric, mode, evaluations = _probe(config, space, download=download)
     spec = Spec(
         objective={"config": to_json(config)},
         space=space.texts(),
@@ -71,9 +70,6 @@ def plan_function(
     **search: Unpack[Search],
 ) -> Spec:
     """Plans a study of a function; raises a `UserError` for a mistake in the space."""
-    if direction not in ("minimize", "maximize"):
-        raise UserError(f"direction={direction!r} must be 'minimize' or 'maximize'.")
-    _check_seed(search["seed"])
     space = Space(params, constraints)
     spec = Spec(
         objective=function.describe(),
@@ -87,14 +83,13 @@ def plan_function(
     return _checked(spec)
 
 
-def _check_seed(seed: int) -> None:
-    if not 0 <= seed < 2**32:
-        raise UserError(f"seed={seed} must be at least 0 and below 2**32 = {2**32}.")
-
-
 def _checked(spec: Spec) -> Spec:
+    if not 0 <= spec.seed < 2**32:
+        raise UserError(f"seed={spec.seed} must be at least 0 and below 2**32 = {2**32}.")
     spec.make_sampler()
     spec.make_pruner()
+    if spec.direction not in ("minimize", "maximize"):
+        raise UserError(f"direction={spec.direction!r} must be 'minimize' or 'maximize'.")
     if spec.repeats < 1:
         raise UserError(f"repeats={spec.repeats} must be at least 1.")
     if spec.repeats > 1 and any(path == "seed" for path, _ in spec.space):
@@ -102,12 +97,10 @@ def _checked(spec: Spec) -> Spec:
     return spec
 
 
-def _probe(
-    config: Config, space: Space, seed: int, *, download: bool
-) -> tuple[str, str, int | None]:
-    """Metric, its mode, and number of evaluations of the first trial that can be built."""
+def _probe(config: Config, space: Space, *, download: bool) -> tuple[str, str, int | None]:
+    """Metric, its mode, and number of evaluations of the first random trial that can be built."""
     first = None
-    for values in space.samples(_TRIES, seed=seed):
+    for values in space.samples(_TRIES):
         try:
             trial = apply_overrides(config, space.by_path(values))
             return _probe_one(trial, download=download)

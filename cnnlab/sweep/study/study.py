@@ -24,7 +24,7 @@ from cnnlab.sweep.space.space import Values
 from cnnlab.sweep.study.description import FILE, read_description, write_description
 from cnnlab.sweep.study.leases import Leases
 from cnnlab.sweep.study.optuna_quiet import quiet_optuna
-from cnnlab.sweep.study.reading import read_study
+from cnnlab.sweep.study.reading import read_study, trial_folder
 from cnnlab.sweep.study.spec import Spec
 from cnnlab.sweep.study.storage import open_storage, without_password
 
@@ -96,6 +96,13 @@ class Study:
     def values(self, trial: FrozenTrial) -> Values:
         """Returns the hyper-parameters of a trial by path."""
         return self.space.by_path(self.space.restore(trial.params))
+
+    def run_folder(self, number: int, repeat: int) -> Path | None:
+        """Returns the folder of a repeat of a trial; None if the study has no folder."""
+        if self.folder is None:
+            return None
+        trial = trial_folder(self.folder, number)
+        return trial if self.spec.repeats == 1 else trial / f"repeat{repeat}"
 
     def to_take(self) -> int:
         """Returns the number of trials without a worker: new ones, and those that lost theirs."""

@@ -11,7 +11,6 @@ from typing import Any, Protocol
 
 from cnnlab.errors import UserError
 from cnnlab.sweep.space.space import Values
-from cnnlab.sweep.study.reading import trial_folder
 from cnnlab.train.callbacks.pruning import Pruned
 
 Function = Callable[..., float]
@@ -106,9 +105,3 @@ class FunctionObjective:
 
     def side_by_side(self, values: Values, members: int) -> bool:
         return False
-
-
-def repeat_folder(folder: Path, number: int, repeat: int, repeats: int) -> Path:
-    """Returns the folder of a repeat: the trial's, or a subfolder if trials are repeated."""
-    trial = trial_folder(folder, number)
-    return trial if repeats == 1 else trial / f"repeat{repeat}"

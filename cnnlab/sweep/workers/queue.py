@@ -12,7 +12,6 @@ from optuna.trial import FrozenTrial
 from cnnlab.sweep.space.space import Values
 from cnnlab.sweep.study.study import Study
 from cnnlab.sweep.workers.config_objective import ConfigObjective
-from cnnlab.sweep.workers.objective import repeat_folder
 from cnnlab.sweep.workers.trial import Trial
 from cnnlab.train.runtime.signals import StopRequests
 
@@ -124,6 +123,5 @@ def _progress(study: Study, number: int) -> int:
     """A number that grows whenever a worker of the trial makes progress."""
     if not study.has_runs:
         return 0
-    repeats = study.spec.repeats
-    folders = [repeat_folder(study.folder, number, r, repeats) for r in range(repeats)]
+    folders = [study.run_folder(number, repeat) for repeat in range(study.spec.repeats)]
     return sum(map(ConfigObjective.progress, folders))

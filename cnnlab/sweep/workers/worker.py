@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from cnnlab.errors import UserError, first_line
 from cnnlab.sweep.study.reading import trial_folder
 from cnnlab.sweep.study.study import Study
-from cnnlab.sweep.workers.objective import Job, Objective, TrialResult, repeat_folder
+from cnnlab.sweep.workers.objective import Job, Objective, TrialResult
 from cnnlab.sweep.workers.queue import take, take_others
 from cnnlab.sweep.workers.trial import LostStudyError, Trial
 from cnnlab.train.callbacks.pruning import Pruned
@@ -114,9 +114,9 @@ class Worker:
         """The repeats that are not complete yet; none for a trial that the pruner has ended."""
         if trial.ended is not None:
             return []
-        jobs, folder = [], self._study.folder
+        jobs = []
         for repeat in range(len(trial.outcomes), self._repeats):
-            workdir = folder and repeat_folder(folder, trial.number, repeat, self._repeats)
+            workdir = self._study.run_folder(trial.number, repeat)
             # The pruner sees the first repeat, and ends the others with it.
             report = trial.report if repeat == 0 else lambda step, value: trial.should_stop()
             jobs.append(Job(trial.values, repeat, workdir, report))

@@ -4,21 +4,16 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from cnnlab.errors import UserError
-from cnnlab.sweep.pbt.exploit import make_exploit
+from cnnlab.sweep.pbt.exploit import exploit
 from cnnlab.sweep.pbt.lineage import Lineage
 from cnnlab.sweep.pbt.plan import Plan
 from cnnlab.train.callbacks.json_lines import read_rows
 from cnnlab.train.callbacks.progress import Display
 from cnnlab.train.engines.base import Engine
 from cnnlab.train.member import Diverged, Member
-
-# Of randomness, folded into the seed; apart from those of `cnnlab.train.state`.
-_STREAM = 3
 
 
 class Population:
@@ -34,7 +29,6 @@ class Population:
         """Creates rounds of members whose folders are open; `display` shows each round."""
         self._plan, self._members, self._lineages = plan, members, lineages
         self._display, self.every_steps = display, plan.every_steps
-        self._exploit = make_exploit(plan.space, truncation=plan.truncation, resample=plan.resample)
         tracker = members[0].tracker
         self._metric, self._split, self._total = tracker.metric, tracker.split, tracker.total_steps
         self._sign = 1.0 if tracker.mode == "max" else -1.0
@@ -104,13 +98,14 @@ class Population:
         ]
         if max(scores) == -math.inf:
             raise self._all_diverged(step)
-        key = jax.random.fold_in(jax.random.PRNGKey(self._plan.config.seed), _STREAM)
-        numbers = {
-            path: jnp.asarray([m.tracker.hparams[path] for m in members], jnp.float32)
-            for path in self._plan.space
-        }
-        parents, explored = jax.device_get(
-            self._exploit(numbers, jnp.asarray(scores), jax.random.fold_in(key, step))
+        plan = self._plan
+        parents, explored = exploit(
+            plan.space,
+            {path: np.array([m.tracker.hparams[path] for m in members]) for path in plan.space},
+            np.array(scores),
+            np.random.Generator(np.random.Philox([plan.config.seed, step])),
+            truncation=plan.truncation,
+            resample=plan.resample,
         )
         copies = {n: int(parent) for n, parent in enumerate(parents) if parent != n}
         engine.copy(parents.tolist())

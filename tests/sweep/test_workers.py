@@ -277,6 +277,31 @@ def test_a_trial_that_kills_its_workers_fails_in_the_end(tmp_path):
     assert take(study, stop) is None
 
 
+def test_who_counts_trials_hides_none_of_them_from_a_worker(tmp_path, monkeypatch):
+    """A look at a lock takes it for a moment, so no worker may look for a trial meanwhile."""
+    sweep.run(SPACE, parabola, folder=tmp_path, trials=1)
+    study = open_study(tmp_path, None, storage_url=None, trials=3)
+    study.leases.drop(take(study, StopRequests()).number)
+    mutex, is_free = study.leases.mutex, study.leases.is_free
+    inside, looks = [], []
+
+    @contextlib.contextmanager
+    def entered():
+        with mutex():
+            inside.append(True)
+            yield
+            inside.clear()
+
+    def look(number):
+        looks.append((number, bool(inside)))
+        return is_free(number)
+
+    monkeypatch.setattr(study.leases, "mutex", entered)
+    monkeypatch.setattr(study.leases, "is_free", look)
+    assert study.to_take() == 2
+    assert looks == [(1, True)]
+
+
 def test_order_of_trials(tmp_path):
     """A trial that nobody works on comes before new ones, under its number and with its values."""
     sweep.run(SPACE, parabola, folder=tmp_path, trials=1, sampler="tpe(startup=1)")

@@ -107,7 +107,9 @@ class Study:
     def to_take(self) -> int:
         """Returns the number of trials without a worker: new ones, and those that lost theirs."""
         trials = self.trials()
-        free = [not t.state.is_finished() and self.leases.is_free(t.number) for t in trials]
+        # Whoever looks at a lock holds it for a moment, in which a worker would pass the trial by.
+        with self.leases.mutex():
+            free = [not t.state.is_finished() and self.leases.is_free(t.number) for t in trials]
         return max(self.total - len(trials), 0) + sum(free)
 
     def is_over(self) -> bool:

@@ -239,6 +239,23 @@ def test_two_trainings_of_this_machine_are_kept_apart(bucket):
     assert names(url) == {"config.json"}
 
 
+def test_a_result_comes_after_the_rows_of_the_run(bucket, monkeypatch):
+    url, upload, uploads = f"{bucket}/run", object_store.upload, []
+
+    def recorded(address, files):
+        uploads.append(set(files))
+        upload(address, files)
+
+    monkeypatch.setattr(object_store, "upload", recorded)
+    with written_run(url) as folder:
+        (folder / "metrics.jsonl").write_text("{}\n")
+        Workdir(folder).write("config.json", {})
+        Workdir(folder).write("result.json", {})
+    rows, result = ([name in some for some in uploads].index(True)
+                    for name in ("metrics.jsonl", "result.json"))  # fmt: skip
+    assert rows < result
+
+
 def test_an_upload_that_fails_is_told_and_tried_again(bucket, monkeypatch, capsys):
     url = f"{bucket}/run"
     monkeypatch.setattr(run_mirror, "_SECONDS", 0.01)

@@ -172,7 +172,9 @@ class _Uploads:
 
     def _upload(self, last: bool) -> None:
         mirror, known = self._mirror, self._known
-        stamps = {n: stamp for n in mirror.names() if _counts(n) and (stamp := mirror.stamp(n))}
+        # That of the result first: so what was written before it is seen to have changed, too.
+        names = sorted(mirror.names(), key=lambda name: name != "result.json")
+        stamps = {n: stamp for n in names if _counts(n) and (stamp := mirror.stamp(n))}
         changed = {n for n, stamp in stamps.items() if n not in known or known[n].stamp != stamp}
         gone = known.keys() - stamps.keys()
         if changed or gone:
@@ -215,7 +217,10 @@ class _Uploads:
         old_result = {"result.json"} & self._known.keys() if config else set()
         object_store.remove(url, old_result.union(n for n in gone if not _checkpoint(n)))
         object_store.upload(url, config)
+        result = {name: contents.pop(name) for name in {"result.json"} & contents.keys()}
         object_store.upload(url, contents)
+        # A run with a result is complete, so its rows are there before.
+        object_store.upload(url, result)
         if sums is not None:
             object_store.upload(url, {CHECKSUMS: sums})
 

@@ -31,8 +31,8 @@ from cnnlab.train.callbacks.progress import PlainDisplay
 
 class Told(PlainDisplay):
     def note(self, text): pass
-    def train(self, row): os.write(1, b"row %d\\n" % row["step"])
-    def evaluation(self, row, *, best): pass
+    def on_log(self, run, row): os.write(1, b"row %d\\n" % row["step"])
+    def on_evaluation(self, run, row): pass
 
 config = from_json(read_json(Path(sys.argv[1])))
 for line in sys.stdin:

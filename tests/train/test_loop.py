@@ -41,12 +41,12 @@ class Quiet(PlainDisplay):
     def note(self, text):
         self.notes.append(text)
 
-    def train(self, row):
+    def on_log(self, run, row):
         self.steps.append(row["step"])
         if row["step"] == self._at:
             self._action()
 
-    def evaluation(self, row, *, best):
+    def on_evaluation(self, run, row):
         pass
 
 

@@ -13,50 +13,13 @@ from cnnlab.train.callbacks.base import Callback, Row, RunView
 
 
 class Display(Callback):
-    """Base class of displays, which shows nothing.
-
-    Attributes:
-      metric: name of the metric that picks the best checkpoint, once the run has started.
-    """
-
-    metric = ""
+    """Base class of displays, which shows nothing."""
 
     def note(self, text: str) -> None:
         """Shows a line of text."""
 
-    def start(self, step: int, total_steps: int) -> None:
-        """Called when training starts after `step` updates."""
-
-    def progress(self, step: int) -> None:
-        """Called when training has reached `step`."""
-
-    def train(self, row: Row) -> None:
-        """Called with new training metrics."""
-
-    def evaluation(self, row: Row, *, best: bool) -> None:
-        """Called with metrics of an evaluation; `best` if they are the best so far."""
-
-    def stop(self) -> None:
-        """Called when training ends."""
-
     def on_note(self, run: RunView, text: str) -> None:
         self.note(text)
-
-    def on_start(self, run: RunView) -> None:
-        self.metric = run.metric
-        self.start(run.step, run.total_steps)
-
-    def on_progress(self, run: RunView) -> None:
-        self.progress(run.step)
-
-    def on_log(self, run: RunView, row: Row) -> None:
-        self.train(row)
-
-    def on_evaluation(self, run: RunView, row: Row) -> None:
-        self.evaluation(row, best=run.best_step == row["step"])
-
-    def on_end(self, run: RunView, result: dict[str, Any] | None) -> None:
-        self.stop()
 
 
 class PlainDisplay(Display):
@@ -68,8 +31,6 @@ class PlainDisplay(Display):
 
     def __init__(self, path: Path | None = None):
         self._path = path
-        self._total = 0
-        self._started = (0.0, 0)
 
     def note(self, text: str) -> None:
         if self._path is None:
@@ -78,26 +39,21 @@ class PlainDisplay(Display):
             with self._path.open("a", errors="backslashreplace") as log:
                 print(text, file=log)
 
-    def start(self, step: int, total_steps: int) -> None:
-        self._total = total_steps
-        self._started = (time.monotonic(), step)
+    def on_start(self, run: RunView) -> None:
+        self._began, self._first = time.monotonic(), run.step
 
-    def train(self, row: Row) -> None:
+    def on_log(self, run: RunView, row: Row) -> None:
+        step, total = row["step"], run.total_steps
+        left = (time.monotonic() - self._began) / max(step - self._first, 1) * (total - step)
         self.note(
-            f"step {row['step']}/{self._total}  epoch {row['epoch']:.2f}  "
-            f"{_numbers(row, self.metric)}  {_speed(row)}  {self._time_left(row['step'])} left"
+            f"step {step}/{total}  epoch {row['epoch']:.2f}  {_numbers(row, run.metric)}  "
+            f"{_speed(row)}  {left // 60:.0f}:{left % 60:02.0f} left"
         )
 
-    def evaluation(self, row: Row, *, best: bool) -> None:
-        star = "  (best so far)" if best else ""
-        self.note(
-            f"step {row['step']}/{self._total}  {row['split']}: {_numbers(row, self.metric)}{star}"
-        )
-
-    def _time_left(self, step: int) -> str:
-        began, first = self._started
-        seconds = (time.monotonic() - began) / max(step - first, 1) * (self._total - step)
-        return f"{seconds // 60:.0f}:{seconds % 60:02.0f}"
+    def on_evaluation(self, run: RunView, row: Row) -> None:
+        star = "  (best so far)" if run.best_step == row["step"] else ""
+        numbers = _numbers(row, run.metric)
+        self.note(f"step {row['step']}/{run.total_steps}  {row['split']}: {numbers}{star}")
 
 
 class Silence(Display):
@@ -121,35 +77,35 @@ class LiveDisplay(Display):
     def note(self, text: str) -> None:
         self._progress.console.print(text, highlight=False, markup=False)
 
-    def start(self, step: int, total_steps: int) -> None:
+    def on_start(self, run: RunView) -> None:
         self._task = self._progress.add_task(
-            "training", completed=step, total=total_steps, numbers="compiling"
+            "training", completed=run.step, total=run.total_steps, numbers="compiling"
         )
         self._progress.start()
 
-    def progress(self, step: int) -> None:
+    def on_progress(self, run: RunView) -> None:
         # The first step ends the compilation; there is nothing to say until the first numbers.
-        self._progress.update(self._task, completed=step)
+        self._progress.update(self._task, completed=run.step)
         if self._compiling:
             self._compiling = False
             self._progress.update(self._task, numbers="")
 
-    def train(self, row: Row) -> None:
+    def on_log(self, run: RunView, row: Row) -> None:
         self._progress.update(
             self._task,
             completed=row["step"],
-            numbers=f"{_numbers(row, self.metric)}  {_speed(row)}",
+            numbers=f"{_numbers(row, run.metric)}  {_speed(row)}",
         )
 
-    def evaluation(self, row: Row, *, best: bool) -> None:
-        star = " [green]best so far[/green]" if best else ""
+    def on_evaluation(self, run: RunView, row: Row) -> None:
+        star = " [green]best so far[/green]" if run.best_step == row["step"] else ""
         self._progress.update(self._task, completed=row["step"])
         self._progress.console.print(
-            f"epoch {row['epoch']:6.2f}  {row['split']} {_numbers(row, self.metric)}{star}",
+            f"epoch {row['epoch']:6.2f}  {row['split']} {_numbers(row, run.metric)}{star}",
             highlight=False,
         )
 
-    def stop(self) -> None:
+    def on_end(self, run: RunView, result: dict[str, Any] | None) -> None:
         self._progress.stop()
 
 

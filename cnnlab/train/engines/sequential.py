@@ -1,5 +1,6 @@
 """Members trained in turn with the program of a single run; the training split is in memory."""
 
+import functools
 from collections.abc import Sequence
 
 import jax
@@ -25,16 +26,19 @@ class SequentialEngine(Engine):
     def __init__(self, compiled: CompiledSteps, rows: int):
         """Creates an engine without states; compiles nothing yet."""
         self._compiled, self.size = compiled, rows
-        self._input = ResidentInput(
-            compiled.dataset.splits["train"],
-            batch_size=compiled.config.batch_size,
-            sampling=compiled.config.data.sampling,
-            members=rows,
-        )
         self._clock = InputClock(iter(()), self._idle)
         self._carries: list[Carry] = []
         self._hparams: list[PyTree] = []
         self._seeds: Sequence[int] = ()
+
+    @functools.cached_property
+    def _input(self) -> ResidentInput:
+        return ResidentInput(
+            self._compiled.dataset.splits["train"],
+            batch_size=self._compiled.config.batch_size,
+            sampling=self._compiled.config.data.sampling,
+            members=self.size,
+        )
 
     def fill(self, carries: Sequence[Carry]) -> None:
         self._carries = [self._compiled.parallel.replicate(c) for c in jax.device_get(carries)]
@@ -83,6 +87,7 @@ class SequentialEngine(Engine):
     def reset_metrics(self) -> None:
         replicate, zeros = self._compiled.parallel.replicate, self._compiled.zero_metrics
         for row, carry in enumerate(self._carries):
+            # A copy each time: the compiled step overwrites the buffers it is given.
             metrics = replicate(jax.tree.map(jnp.array, zeros))
             self._carries[row] = carry | {"metrics": metrics}
 
@@ -91,23 +96,26 @@ class SequentialEngine(Engine):
         return jax.device_get(self._carries)
 
     def variables(self, row: int) -> PyTree:
-        return self._compiled.parallel.collect(self._carries[row]["state"].variables)
+        parallel = self._compiled.parallel
+        return parallel.collect(parallel.whole(self._carries[row]["state"].variables))
 
     def evaluate(
         self, split: str, states: Sequence[TrainState] | None = None
     ) -> list[dict[str, np.ndarray]]:
+        compiled, parallel = self._compiled, self._compiled.parallel
         if states is None:
-            states = [carry["state"] for carry in self._carries]
-        compiled = self._compiled
+            found = (carry["state"].variables for carry in self._carries)
+        else:
+            found = (parallel.replicate(state.variables) for state in states)
         return [
             evaluate(
                 compiled.eval,
-                compiled.parallel.replicate(state.variables),
+                parallel.whole(variables),
                 compiled.dataset.splits[split],
-                compiled.parallel,
+                parallel,
                 batch_size=compiled.eval_batch_size,
             )
-            for state in states
+            for variables in found
         ]
 
     def clear(self) -> None:

@@ -1,9 +1,9 @@
 """Prefetches input, and measures how long the devices waited for it."""
 
-import queue
-import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
 # How often a waiting consumer looks whether the devices are idle by now; seconds.
@@ -23,56 +23,27 @@ class Prefetched:
     def __init__(self, items: Iterator[Any], *, ahead: int = 2):
         """Starts at once; at most `ahead` + 1 items are computed before they are requested."""
         self.while_waiting: Callable[[], None] = lambda: None
-        self._queue: queue.Queue[tuple[Any, BaseException | None]] = queue.Queue(ahead)
-        self._closed = threading.Event()
-        # A function, not a method: a thread that knew this object would keep it for ever.
-        self._thread = threading.Thread(
-            target=_make, args=(items, self._queue, self._closed), daemon=True
-        )
-        self._thread.start()
+        self._items, self._thread = items, ThreadPoolExecutor(1)
+        self._coming = deque(self._thread.submit(next, items) for _ in range(ahead + 1))
 
     def __iter__(self) -> "Prefetched":
         return self
 
     def __next__(self) -> Any:
-        while True:
-            try:
-                item, error = self._queue.get(timeout=_LOOK_EVERY)
-                break
-            except queue.Empty:
-                self.while_waiting()
-        if error is not None:
-            self._queue.put((None, error))  # for whoever asks again: nothing comes after it
-            raise error
-        return item
+        item = self._coming[0]
+        while not wait([item], _LOOK_EVERY).done:
+            self.while_waiting()
+        if item.exception() is None:  # else it stays for whoever asks again
+            self._coming.popleft()
+            self._coming.append(self._thread.submit(next, self._items))
+        return item.result()
 
     def close(self) -> None:
         """Ends the thread and releases the iterator once its current item is computed."""
-        self._closed.set()
-        self._thread.join()
+        self._thread.shutdown(cancel_futures=True)
 
     def __del__(self) -> None:
-        self._closed.set()
-
-
-def _make(items: Iterator[Any], made: queue.Queue, closed: threading.Event) -> None:
-    """Puts (item, None) for each item, and (None, error) for its end, until closed."""
-
-    def put(item: Any, error: BaseException | None) -> None:
-        while not closed.is_set():
-            try:
-                return made.put((item, error), timeout=0.05)
-            except queue.Full:
-                continue
-
-    try:
-        for item in items:
-            put(item, None)
-            if closed.is_set():
-                return
-        put(None, StopIteration())
-    except BaseException as error:  # raised anew where the item is asked for
-        put(None, error)
+        self._thread.shutdown(wait=False, cancel_futures=True)
 
 
 class InputClock:

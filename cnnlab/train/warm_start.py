@@ -78,8 +78,8 @@ def read_pretrained(experiment: Experiment) -> LoadedWeights | None:
     state = experiment.abstract_state()
     shapes = {"params": state.params, **state.collections}
     if config.task == "segmentation":
-        return _into_segmenter(source, config, info, shapes)
-    if Workdir(Path(source).expanduser()).has_run:
+        found = _into_segmenter(source, config, info, shapes)
+    elif Workdir(Path(source).expanduser()).has_run:
         found = _from_run(source, config, info, shapes)
     else:
         found = fit_weights(read_source(source), config.model.name, network_options(config), shapes)
@@ -90,13 +90,11 @@ def _into_segmenter(source: str, config: Config, info: DatasetInfo, shapes: dict
     """Weights of a whole network, run or file, or of a classifier, run or file, for its encoder."""
     folder = Workdir(Path(source).expanduser())
     if folder.has_run and folder.config().task == "segmentation":
-        found = _from_run(source, config, info, shapes)
-        return _without_head(found) if config.finetune.new_head else found
+        return _from_run(source, config, info, shapes)
     name, whole = config.model.name, network_options(config)
     weights = None if folder.has_run else read_source(source)
     if weights is not None and is_segmenter(weights, name, whole, shapes):
-        found = fit_weights(weights, name, whole, shapes)
-        return _without_head(found) if config.finetune.new_head else found
+        return fit_weights(weights, name, whole, shapes)
     encoder, options = encoder_of(config)
     options |= whole.get("encoder_options") or {}
     if weights is None:

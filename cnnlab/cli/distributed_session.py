@@ -39,7 +39,7 @@ def together(values: flags.FlagValues) -> Iterator[None]:
         )
         try:
             hosts.join(*addresses)
-            words.leave("error: " + hosts.lost_host("this one ends too"))
+            words.leave("error: " + hosts.LOST)
             if not hosts.is_first():
                 print("Joined; the process with index 0 reports progress.", flush=True)
             yield

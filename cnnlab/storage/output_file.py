@@ -63,18 +63,18 @@ def check_utf8(path: str | os.PathLike, *, name: str) -> None:
         raise UserError(f"{name}={path} is not UTF-8: choose another name.") from error
 
 
-def check_output_folder(path: str | os.PathLike, *, name: str = "out") -> Path:
+def check_output_folder(path: str | os.PathLike) -> Path:
     """Creates an output folder; raises a `UserError` if that is not possible."""
     if is_url(path):
-        raise UserError(f"{name}={path} must be a folder here, and is in an object store.")
+        raise UserError(f"out={path} must be a folder here, and is in an object store.")
     path = Path(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
-        raise UserError(f"{name}={path} is a file, and must be a folder.") from error
+        raise UserError(f"out={path} is a file, and must be a folder.") from error
     except OSError as error:
-        raise _sentence(name, path, error) from error
-    check_output(path / "x", name=name)
+        raise _sentence("out", path, error) from error
+    check_output(path / "x")
     return path
 
 
@@ -122,13 +122,13 @@ def move_beside(file: Path, path: str | os.PathLike, name: str) -> None:
         file.replace(Path(path).parent / name)
 
 
-def check_space(path: str | os.PathLike, num_bytes: int, *, name: str = "out") -> None:
+def check_space(path: str | os.PathLike, num_bytes: int) -> None:
     """Raises a `UserError` if the disk of a file has fewer bytes left."""
     place = tempfile.gettempdir() if is_url(path) else Path(path).parent
     free = shutil.disk_usage(place).free
     if free < num_bytes:
         raise UserError(
-            f"{name}={path} takes {num_bytes / 2**20:,.1f} MiB, and its disk has "
+            f"out={path} takes {num_bytes / 2**20:,.1f} MiB, and its disk has "
             f"{free / 2**20:,.1f} MiB left."
         )
 

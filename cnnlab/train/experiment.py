@@ -29,7 +29,7 @@ from cnnlab.train.optim.schedule import Schedule, make_schedule, schedule_notes
 from cnnlab.train.pretrained_images import expected_images
 from cnnlab.train.remat import rematerialised
 from cnnlab.train.run_data import check_batches
-from cnnlab.train.state import Optimizer, TrainState, create_state, init_state
+from cnnlab.train.state import Optimizer, TrainState, compile_init, init_state
 from cnnlab.train.step import Apply, TrainStep, make_eval_step, make_train_step, zero_sums
 
 
@@ -91,14 +91,7 @@ class Experiment:
 
     def create_state(self) -> TrainState:
         """Returns the state before the first update, with new weights (not pretrained ones)."""
-        return create_state(
-            self.model,
-            self.tx,
-            image_shape=self.info.image_shape,
-            seed=self.config.seed,
-            ema=self.config.optimizer.ema_decay is not None,
-            hparams=self.hparams,
-        )
+        return compile_init(self.init_state)(jnp.uint32(self.config.seed), self.hparams)
 
     def abstract_state(self) -> TrainState:
         """Returns shapes and dtypes of the state; raises a `UserError` for unsuitable images."""

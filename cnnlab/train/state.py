@@ -97,13 +97,12 @@ def create_state(
     image_shape: tuple[int, int, int],
     seed: int,
     ema: bool = False,
-    hparams: HParams | None = None,
 ) -> TrainState:
     """Computes `init_state` in one compiled program instead of hundreds of small ones."""
 
     # The seed is an argument, so that all seeds share one entry of the compilation cache.
     def init(seed: jax.Array) -> TrainState:
-        return init_state(model, tx, seed, image_shape=image_shape, ema=ema, hparams=hparams)
+        return init_state(model, tx, seed, image_shape=image_shape, ema=ema)
 
     return compile_init(init)(jnp.uint32(seed))
 

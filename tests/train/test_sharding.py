@@ -111,8 +111,8 @@ def test_impossible_cuts_are_told():
     with pytest.raises(UserError, match="needs parallel=jit"):
         make_parallel("pmap", 8, height=2)
     parallel = make_parallel("jit", 8, height=4)
-    check_divisible("batch_size", 2, parallel)
+    check_divisible(2, parallel)
     with pytest.raises(UserError, match="use a multiple of 2"):
-        check_divisible("batch_size", 3, parallel)
+        check_divisible(3, parallel)
     with pytest.raises(UserError, match="Images of 30 rows cannot be divided evenly"):
         check_rows(30, parallel)

@@ -60,7 +60,7 @@ class CompiledSteps:
         # To refuse labels that cannot be balanced before a run begins.
         index_function(self.dataset.splits["train"], config.data.sampling)
         self.parallel = make_parallel(config.parallel, config.num_devices, **vars(config.sharding))
-        check_divisible("batch_size", config.batch_size, self.parallel)
+        check_divisible(config.batch_size, self.parallel)
         check_rows(self.dataset.info.image_shape[0], self.parallel)
         self.zero_metrics = jax.device_get(self._experiment.zero_metrics())
         self._step = self._experiment.train_step(

@@ -156,22 +156,12 @@ class JitParallel:
             carry = fused(carry, batch, hparams)
             return jax.lax.with_sharding_constraint(carry, jax.tree.map(self._sharding, carry))
 
-        if self._parameters == 1:
-            return jax.jit(
-                fused,
-                in_shardings=(
-                    self._replicated,
-                    self._batch(stacked=count > 1),
-                    self._replicated,
-                ),
-                out_shardings=self._replicated,
-                donate_argnums=0,
-                compiler_options=compiler_options(),
-            )
-        # The carry comes as `replicate` has put it.
+        # With sharded parameters, the carry comes as `replicate` has put it.
+        whole = self._replicated if self._parameters == 1 else None
         return jax.jit(
-            advance,
-            in_shardings=(None, self._batch(stacked=count > 1), None),
+            fused if self._parameters == 1 else advance,
+            in_shardings=(whole, self._batch(stacked=count > 1), whole),
+            out_shardings=whole,
             donate_argnums=0,
             compiler_options=compiler_options(),
         )
@@ -302,12 +292,12 @@ def _check_cut(cut: str, parts: int, kind: str, num_devices: int) -> None:
         )
 
 
-def check_divisible(name: str, size: int, parallel: Any) -> None:
+def check_divisible(batch_size: int, parallel: Any) -> None:
     """Raises a `UserError` unless a batch can be sharded evenly over the devices."""
-    if size % parallel.num_shares:
+    if batch_size % parallel.num_shares:
         raise UserError(
-            f"{name}={size} cannot be divided evenly over {parallel.num_devices} devices: use "
-            f"a multiple of {parallel.num_shares}, or set num_devices."
+            f"batch_size={batch_size} cannot be divided evenly over {parallel.num_devices} "
+            f"devices: use a multiple of {parallel.num_shares}, or set num_devices."
         )
 
 

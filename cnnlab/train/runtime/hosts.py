@@ -25,6 +25,10 @@ from cnnlab.errors import UserError
 SILENCE_SECONDS = 30
 # How long hosts wait for each other at the start.
 JOIN_SECONDS = 300
+LOST = (
+    "Another host was lost; this one ends too. Start the remaining hosts again: the run resumes "
+    "from its last checkpoint."
+)
 
 # What the errors of collectives on a broken connection have in common, on CPU and GPU.
 _SIGNS_OF_LOSS = ("gloo", "nccl", "coordination service", "heartbeat", "connection closed by peer",
@@ -189,15 +193,7 @@ def losses_named() -> Iterator[None]:
         lost = any(sign in str(error).lower() for sign in _SIGNS_OF_LOSS)
         if not several() or isinstance(error, UserError) or not lost:
             raise
-        raise LostHostError(lost_host("this one ends too")) from error
-
-
-def lost_host(consequence: str) -> str:
-    """The sentence for a lost host."""
-    return (
-        f"Another host was lost; {consequence}. Start the remaining hosts again: the run "
-        "resumes from its last checkpoint."
-    )
+        raise LostHostError(LOST) from error
 
 
 def _from_first(payload: bytes) -> bytes:

@@ -79,10 +79,6 @@ class Workdir:
         return self.path / "predictions.png"
 
     @property
-    def tensorboard(self) -> Path:
-        return self.path / "tensorboard"
-
-    @property
     def has_run(self) -> bool:
         """Whether a run was started here."""
         return (self.path / "config.json").is_file()
@@ -284,7 +280,7 @@ class Workdir:
                 np.savez_compressed(buffer, **arrays)
                 self._write_once(_EXAMPLES, buffer.getvalue())
             self._write_once("dataset.json", _as_bytes(record.info.to_json()))
-        self._record_environment(argv)
+        self.write("environment.json", [*self.starts(), describe_environment(argv)])
 
     def check_data(self, info: DatasetInfo) -> None:
         """Raises a `UserError` unless `info` describes the same examples as the run's."""
@@ -298,10 +294,6 @@ class Workdir:
                     f"{self.shown} holds a run that was started with other data: its {field} "
                     f"differ{shown}. Restore the data, or choose another folder."
                 )
-
-    def _record_environment(self, argv: list[str]) -> None:
-        """Adds an entry about this process to environment.json."""
-        self.write("environment.json", [*self.starts(), describe_environment(argv)])
 
     def remove_temporary(self) -> None:
         """Removes files that a killed process was writing; the caller holds the lock."""

@@ -10,10 +10,10 @@ from cnnlab.analysis.curves import (
     differing_fields,
     group_by_seed,
     group_labels,
-    short,
     spread,
 )
 from cnnlab.config import Config, apply_overrides
+from cnnlab.units import value_text
 
 
 def configs():
@@ -71,7 +71,7 @@ def test_labels_of_configs_that_differ_in_much():
 
 def test_short():
     values = [0.18617459516, 1e-5, 3, True, None, [1.0, 0.12345], "sgd"]
-    assert list(map(short, values)) == [
+    assert list(map(value_text, values)) == [
         "0.1862",
         "1e-05",
         "3",

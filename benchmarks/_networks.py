@@ -39,18 +39,21 @@ class Case:
     members: int = 1
 
 
-CASES = {
+NETWORKS = {
     "lenet": Case("lenet", {}, (256, 28, 28, 1), (4096, 28, 28, 1)),
     "lenet_relu": Case("lenet_relu", {}, (256, 28, 28, 1), (4096, 28, 28, 1)),
     "resnet18": Case("resnet18", {"stem": "cifar"}, (64, 32, 32, 3), (1024, 32, 32, 3)),
     "resnet50": Case("resnet50", {}, (4, 224, 224, 3), (256, 224, 224, 3)),
     "unet": Case("unet_bn", {}, (2, 128, 128, 3), (16, 512, 512, 3), label_maps=True),
+    "mobilenet_v2": Case("mobilenet_v2", {}, (8, 224, 224, 3), (256, 224, 224, 3)),
+    "efficientnet_b0": Case("efficientnet_b0", {}, (8, 224, 224, 3), (256, 224, 224, 3)),
+    "convnext_tiny": Case("convnext_tiny", {}, (4, 224, 224, 3), (128, 224, 224, 3)),
 }
 POPULATIONS = {
     f"{members} x lenet": Case("lenet_relu", {}, (64, 28, 28, 1), (128, 28, 28, 1), members=members)
     for members in (1, 4, 16, 64, 256)
 }
-CASES |= POPULATIONS
+CASES = NETWORKS | POPULATIONS
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """PyTorch twins of the networks that are timed: same layers, same parameter counts."""
 
 import torch
+from _torchvision import import_torchvision
 from torch import nn
 
 
@@ -133,10 +134,18 @@ class UNet(nn.Module):
         return self.logits(x)
 
 
+def of_torchvision(name: str) -> nn.Module:
+    """A network of torchvision with new weights, for 10 classes."""
+    return getattr(import_torchvision("models"), name)(weights=None, num_classes=10)
+
+
 MODELS = {
     "lenet": lambda: lenet(nn.Sigmoid, nn.AvgPool2d),
     "lenet_relu": lambda: lenet(nn.ReLU, nn.MaxPool2d),
     "resnet18": resnet18_cifar,
     "resnet50": resnet50,
     "unet": UNet,
+    "mobilenet_v2": lambda: of_torchvision("mobilenet_v2"),
+    "efficientnet_b0": lambda: of_torchvision("efficientnet_b0"),
+    "convnext_tiny": lambda: of_torchvision("convnext_tiny"),
 }

@@ -20,4 +20,4 @@ SIDES = {
 }
 
 if __name__ == "__main__":
-    _throughput.compare(__file__, SIDES, ["lenet", "resnet18", "unet"])
+    _throughput.compare(__file__, SIDES, list(_networks.NETWORKS))

@@ -27,6 +27,7 @@ from typing import Any
 
 import _sides
 import numpy as np
+from _torchvision import import_torchvision
 from absl import app, flags
 from PIL import Image
 
@@ -89,7 +90,7 @@ def torch_batches(case: str, batch_size: int, workers: int, folder: str) -> Iter
     import torch
 
     if case == "jpeg":
-        transforms, datasets = import_torchvision()
+        transforms, datasets = map(import_torchvision, ("transforms", "datasets"))
         transform = transforms.Compose(
             [
                 transforms.Resize(IMAGE_SIZE, transforms.InterpolationMode.BICUBIC),
@@ -121,26 +122,6 @@ def cifar_like() -> tuple[np.ndarray, np.ndarray]:
     """Images and labels of CIFAR-10's sizes."""
     rng = np.random.default_rng(0)
     return rng.integers(0, 256, (50000, 32, 32, 3), np.uint8), np.zeros(50000, np.int32)
-
-
-def import_torchvision() -> tuple[Any, Any]:
-    """Its transforms and data sets.
-
-    Builds without compiled operators import once two of those are declared; others bring them.
-    """
-    import torch
-
-    try:
-        from torchvision import datasets, transforms
-    except RuntimeError:
-        for name in [name for name in sys.modules if name.startswith("torchvision")]:
-            del sys.modules[name]
-        library = torch.library.Library("torchvision", "FRAGMENT")
-        for name in ("nms", "qnms"):
-            library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        import_torchvision.library = library  # whose end would take the declarations back
-        from torchvision import datasets, transforms
-    return transforms, datasets
 
 
 def work(side: str) -> None:

@@ -15,4 +15,4 @@ import _throughput
 SIDES = {"cnnlab": _networks.cnnlab_train, "torch": _networks.torch_train}
 
 if __name__ == "__main__":
-    _throughput.compare(__file__, SIDES, ["lenet", "lenet_relu", "resnet18", "resnet50", "unet"])
+    _throughput.compare(__file__, SIDES, list(_networks.NETWORKS))

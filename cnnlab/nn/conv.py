@@ -11,6 +11,7 @@ from jax import lax
 
 from cnnlab.nn.cpu_kernels.banded import banded_conv
 from cnnlab.nn.cpu_kernels.grouped import block_conv, depthwise_conv
+from cnnlab.nn.cpu_kernels.stored import stored
 from cnnlab.nn.cpu_kernels.switch import cpu_kernels_enabled
 
 # Of so few input channels the banded form is faster on CPU, forward and backward together: 28 ms
@@ -59,7 +60,7 @@ def conv_general_dilated(
     few = channels <= _FEW_CHANNELS and dilation == (1, 1)
     pointwise = rhs.shape[:2] == (1, 1)
     if groups == 1 and not few and not pointwise:
-        return plain(lhs, rhs)
+        return plain(stored(lhs) if jax.default_backend() == "cpu" else lhs, rhs)
     padded = _pad(lhs, rhs, window_strides, padding, dilation)
     if groups > 1:
         return depthwise_conv(padded, rhs, window_strides, dilation)

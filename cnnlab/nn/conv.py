@@ -38,7 +38,8 @@ def conv_general_dilated(
     channels as one matrix product (`cnnlab.nn.cpu_kernels.banded`), 1x1 as a plain matrix product,
     and grouped ones as sums of shifted images or in dense blocks
     (`cnnlab.nn.cpu_kernels.grouped`). They consist of plain operations, so all derivatives and
-    `vmap` work. All other convolutions, and all other platforms, use lax's own.
+    `vmap` work. All other convolutions, and all other platforms, use lax's own; on CPU, training
+    stores their inputs (`cnnlab.nn.cpu_kernels.stored`).
     """
     plain = functools.partial(
         lax.conv_general_dilated,

@@ -39,6 +39,7 @@ CASES = [
     ((1, 7, 40, 8), (1, 1), 3, (1, 1), "VALID"),
     ((1, 6, 64, 4), (4, 6), 40, (3, 3), "SAME"),
     ((3, 5, 5, 1), (5, 5), 120, (1, 1), "VALID"),
+    ((2, 9, 11, 16), (3, 3), 24, (2, 2), "SAME"),
 ]
 
 
@@ -102,6 +103,19 @@ def test_no_convolution_is_left_where_channels_are_few():
     x, k = data((2, 8, 8, 16), (3, 3), 4)
     many = jax.make_jaxpr(lambda: conv_general_dilated(x, k, (1, 1), "SAME", None, None, NHWC))()
     assert "conv_general_dilated" in str(many)
+
+
+def test_training_stores_what_a_dense_convolution_reads():
+    """The division that XLA does not repeat is in the compiled gradient, and in no prediction."""
+    x, k = data((2, 8, 8, 16), (3, 3), 4)
+
+    def loss(x, k):
+        y = conv_general_dilated(nn.relu(2 * x), k, (1, 1), "SAME", dimension_numbers=NHWC)
+        return jnp.square(y).sum()
+
+    gradient = jax.jit(jax.grad(loss, argnums=(0, 1))).lower(x, k).compile().as_text()
+    assert " divide(" in gradient
+    assert " divide(" not in jax.jit(loss).lower(x, k).compile().as_text()
 
 
 @pytest.mark.parametrize(

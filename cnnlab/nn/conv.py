@@ -10,7 +10,8 @@ import jax.numpy as jnp
 from jax import lax
 
 from cnnlab.nn.cpu_kernels.banded import banded_conv
-from cnnlab.nn.cpu_kernels.grouped import block_conv, depthwise_conv
+from cnnlab.nn.cpu_kernels.depthwise import depthwise_conv
+from cnnlab.nn.cpu_kernels.grouped import block_conv
 from cnnlab.nn.cpu_kernels.stored import stored
 from cnnlab.nn.cpu_kernels.switch import cpu_kernels_enabled
 
@@ -36,10 +37,10 @@ def conv_general_dilated(
     On CPU, 2-D convolutions are computed in other forms where those are faster
     (`cnnlab.nn.cpu_kernels.switch`; times in benchmarks/README.md): with at most eight input
     channels as one matrix product (`cnnlab.nn.cpu_kernels.banded`), 1x1 as a plain matrix product,
-    and grouped ones as sums of shifted images or in dense blocks
-    (`cnnlab.nn.cpu_kernels.grouped`). They consist of plain operations, so all derivatives and
-    `vmap` work. All other convolutions, and all other platforms, use lax's own; on CPU, training
-    stores their inputs (`cnnlab.nn.cpu_kernels.stored`).
+    depthwise ones as sums of shifted images (`cnnlab.nn.cpu_kernels.depthwise`) and those of other
+    groups in dense blocks (`cnnlab.nn.cpu_kernels.grouped`). They consist of plain operations, so
+    all derivatives and `vmap` work. All other convolutions, and all other platforms, use lax's own;
+    on CPU, training stores their inputs (`cnnlab.nn.cpu_kernels.stored`).
     """
     plain = functools.partial(
         lax.conv_general_dilated,

@@ -62,6 +62,9 @@ OTHER_FORMS = {
     "depthwise with strides": ((2, 9, 12, 3), (5, 3), 3, 3, (2, 2), "SAME", (1, 1)),
     "depthwise, dilated": ((1, 12, 12, 4), (3, 3), 4, 4, (1, 1), "SAME", (2, 3)),
     "depthwise, three features each": ((1, 6, 6, 4), (3, 2), 12, 4, (2, 1), "VALID", (1, 1)),
+    "depthwise, wide": ((2, 9, 10, 6), (7, 7), 6, 6, (1, 1), "SAME", (1, 1)),
+    "depthwise, wide and dilated": ((1, 14, 13, 3), (5, 5), 3, 3, (1, 1), "SAME", (2, 3)),
+    "depthwise, wide, with strides": ((1, 11, 12, 3), (5, 5), 3, 3, (2, 1), "VALID", (1, 2)),
     "groups": ((2, 8, 8, 128), (3, 3), 64, 32, (1, 1), "SAME", (1, 1)),
     "two groups": ((8, 16, 16, 48), (3, 3), 48, 2, (1, 1), ((1, 1), (1, 1)), (1, 1)),
     "groups with strides": ((1, 9, 9, 12), (3, 3), 6, 3, (2, 2), ((1, 1), (1, 1)), (1, 1)),
@@ -103,6 +106,49 @@ def test_no_convolution_is_left_where_channels_are_few():
     x, k = data((2, 8, 8, 16), (3, 3), 4)
     many = jax.make_jaxpr(lambda: conv_general_dilated(x, k, (1, 1), "SAME", None, None, NHWC))()
     assert "conv_general_dilated" in str(many)
+
+
+@pytest.mark.parametrize("size", [3, 5])
+def test_all_derivatives_of_depthwise_convolutions(size):
+    x, k = data((2, 7, 8, 4), (size, size), 4)
+    k = k[:, :, :1]
+
+    def derivatives(conv):
+        def loss(x, k):
+            y = conv(x, k, (1, 1), "SAME", dimension_numbers=NHWC, feature_group_count=4)
+            return jnp.sin(y).sum()
+
+        gradients = jax.grad(loss, argnums=(0, 1))
+        return {
+            "forward": jax.jvp(loss, (x, k), (x, k))[1],
+            "forward over reverse": jax.jvp(gradients, (x, k), (x, k))[1],
+            "reverse over reverse": jax.grad(
+                lambda x, k: sum(jnp.sin(g).sum() for g in gradients(x, k)), argnums=(0, 1)
+            )(x, k),
+            "mapped": jax.vmap(gradients, (None, 0))(x, jnp.stack([k, 2 * k])),
+            "of a mapped function": jax.grad(
+                lambda k: jax.vmap(loss, (None, 0))(x, jnp.stack([k, 2 * k])).sum()
+            )(k),
+        }
+
+    ours, theirs = derivatives(conv_general_dilated), derivatives(lax.conv_general_dilated)
+    for name, expected in theirs.items():
+        for one, other in zip(jax.tree.leaves(ours[name]), jax.tree.leaves(expected), strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-3, err_msg=name)
+
+
+def test_the_gradient_of_a_depthwise_kernel_holds_no_array_for_each_weight():
+    x, k = data((2, 28, 28, 32), (7, 7), 32)
+    k = k[:, :, :1]
+
+    def loss(x, k):
+        y = conv_general_dilated(
+            x, k, (1, 1), "SAME", dimension_numbers=NHWC, feature_group_count=32
+        )
+        return jnp.square(y).sum()
+
+    compiled = jax.jit(jax.grad(loss, argnums=(0, 1))).lower(x, k).compile()
+    assert compiled.memory_analysis().temp_size_in_bytes < 10 * x.nbytes
 
 
 def test_training_stores_what_a_dense_convolution_reads():

@@ -1,6 +1,6 @@
-"""Grouped convolutions, for which XLA's CPU compiler has no fast routines."""
+"""Convolutions in groups, for which XLA's CPU compiler has no fast routines."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -9,47 +9,6 @@ import numpy as np
 # Channels of a block of groups, at least, and how many blocks there may be: with fewer channels,
 # products are too thin, and with more blocks, there is too much to compile.
 _BLOCK_CHANNELS, _MOST_BLOCKS = 64, 8
-
-
-def depthwise_conv(
-    x: jax.Array, kernel: jax.Array, strides: Sequence[int], dilation: Sequence[int]
-) -> jax.Array:
-    """Depthwise convolution as a sum of shifted images, each times one weight per channel.
-
-    Its gradients have the same form. At [8, 32, 32, 96] and 3x3, forward and backward take
-    5 ms with it, and 73 with XLA's convolution (benchmarks/conv_forms.py).
-
-    Args:
-      x: [batch, height, width, channels], already padded.
-      kernel: [kernel height, kernel width, 1, channels * multiplier].
-      strides: strides along rows and columns.
-      dilation: dilation of the kernel along rows and columns.
-    """
-    rows, columns, _, features = kernel.shape
-    channels = x.shape[-1]
-    # Sums of many terms want more bits than images may have.
-    wide = jnp.promote_types(x.dtype, jnp.float32)
-    weights = kernel.reshape(rows, columns, channels, features // channels)
-    height, width = (
-        (extent - step * (taps - 1) - 1) // stride + 1
-        for extent, step, taps, stride in zip(
-            x.shape[1:3], dilation, kernel.shape[:2], strides, strict=True
-        )
-    )
-    total = jnp.zeros((), wide)
-    for i in range(rows):
-        for j in range(columns):
-            top, left = i * dilation[0], j * dilation[1]
-            shifted = x[
-                :,
-                top : top + (height - 1) * strides[0] + 1 : strides[0],
-                left : left + (width - 1) * strides[1] + 1 : strides[1],
-            ]
-            if features == channels:
-                total += (shifted * weights[i, j, :, 0]).astype(wide)
-            else:
-                total += (shifted[..., None] * weights[i, j]).astype(wide)
-    return total.reshape(x.shape[0], height, width, features).astype(x.dtype)
 
 
 def block_conv(

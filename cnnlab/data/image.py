@@ -14,7 +14,7 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
-from cnnlab.data.geometry.pixels import place_pixels, resize_plane
+from cnnlab.data.geometry.pixels import MAX_CHANNELS, place_pixels, resize_plane
 from cnnlab.data.geometry.placement import Geometry, Place, Placement
 from cnnlab.errors import UserError
 
@@ -22,7 +22,6 @@ EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".gif", ".webp
                         ".ppm", ".pgm", ".npy"})  # fmt: skip
 # Types that images are held in; others are float32.
 DTYPES = ("uint8", "uint16")
-MAX_CHANNELS = 16
 
 # What the readers raise on broken files, depending on where they are broken.
 UNREADABLE = (
@@ -192,7 +191,7 @@ def _read(
     if start.startswith(_TIFF_MAGIC):
         from cnnlab.data.tiff import array_layout, read_tiff  # as in `_inspect`
 
-        layout = array_layout(file, name, MAX_CHANNELS)
+        layout = array_layout(file, name)
         file.seek(0)
         if layout is not None:
             return _checked(read_tiff(file, name), name), None
@@ -235,7 +234,7 @@ def _inspect(file: IO[bytes], name: str) -> PixelInfo:
         # tifffile takes longer to import than all else in this module: only where it is needed.
         from cnnlab.data.tiff import array_layout
 
-        layout = array_layout(file, name, MAX_CHANNELS)
+        layout = array_layout(file, name)
         file.seek(0)
         if layout is not None:
             (height, width, channels), dtype = layout

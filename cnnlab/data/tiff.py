@@ -7,6 +7,7 @@ from typing import IO
 import numpy as np
 import tifffile
 
+from cnnlab.data.geometry.pixels import MAX_CHANNELS
 from cnnlab.errors import UserError
 
 # What it warns of, it either reads or raises; errors are turned into sentences.
@@ -18,14 +19,13 @@ _PLAIN = (tifffile.PHOTOMETRIC.MINISBLACK, tifffile.PHOTOMETRIC.RGB)
 
 
 def array_layout(
-    file: str | Path | IO[bytes], name: str, max_channels: int
+    file: str | Path | IO[bytes], name: str
 ) -> tuple[tuple[int, int, int], str] | None:
     """Returns the upright shape [height, width, channels] and dtype of a TIFF for `read_tiff`.
 
     Args:
       file: path or opened file.
       name: name of the file, for messages.
-      max_channels: most channels that an image may have.
 
     Returns:
       Shape and dtype; None if Pillow reads the file: one channel, palettes, 8-bit color, alpha.
@@ -49,9 +49,9 @@ def array_layout(
             raise UserError(f"'{name}' has pixels of type {page.dtype}, which are no real numbers.")
         height, width = page.imagelength, page.imagewidth
         channels = series.size // (height * width)
-        if channels > max_channels:
+        if channels > MAX_CHANNELS:
             raise UserError(
-                f"'{name}' has {channels} channels, and at most {max_channels} are read."
+                f"'{name}' has {channels} channels, and at most {MAX_CHANNELS} are read."
             )
         if _orientation(page) >= 5:
             height, width = width, height

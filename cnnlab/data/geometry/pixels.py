@@ -6,6 +6,7 @@ from PIL import Image
 from cnnlab.data.geometry.placement import Placement, Size, mirrored
 from cnnlab.data.source import IGNORE
 
+MAX_CHANNELS = 16  # of an image file
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R 601
 _FILTERS = {
     "bicubic": Image.Resampling.BICUBIC,

@@ -32,7 +32,7 @@ def test_items_keep_their_order_and_their_error():
     for _ in range(2):
         with pytest.raises(KeyError, match="the sixth"):
             next(feed)
-    assert list(Prefetched(iter(range(7)), ahead=1)) == list(range(7))
+    assert list(Prefetched((number for number in range(7)), ahead=1)) == list(range(7))
 
 
 def test_only_a_few_are_made_ahead():
@@ -45,9 +45,25 @@ def test_only_a_few_are_made_ahead():
     assert len(made) <= 4
 
 
+def test_closing_closes_what_is_fed():
+    """Also while an exception, or a clock, still holds the feed."""
+    closed = []
+
+    def workers():
+        try:
+            yield from range(100)
+        finally:
+            closed.append(True)
+
+    feed = Prefetched(workers())
+    assert next(feed) == 0 and not closed
+    feed.close()
+    assert closed
+
+
 def test_one_that_is_dropped_ends_its_thread():
     before = threading.active_count()
-    feed = Prefetched(iter(range(100)))
+    feed = Prefetched(number for number in range(100))
     assert next(feed) == 0 and threading.active_count() == before + 1
     del feed
     deadline = time.monotonic() + 5

@@ -1,7 +1,7 @@
 """Puts the training batches of given steps on the devices."""
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -142,7 +142,7 @@ def _streamed(
     start_step: int,
     stop_step: int,
     steps_per_call: int,
-) -> Iterator[tuple[int, dict[str, jax.Array]]]:
+) -> Generator[tuple[int, dict[str, jax.Array]], None, None]:
     for _, count in _calls(start_step, stop_step, steps_per_call):
         group = [next(batches) for _ in range(count)]
         if count == 1:

@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
@@ -11,7 +11,7 @@ _LOOK_EVERY = 0.002
 
 
 class Prefetched:
-    """Computes the items of an iterator a few ahead of their use, in a thread, until closed.
+    """Computes the items of a generator a few ahead of their use, in a thread, until closed.
 
     The items of a feed are batches on the devices, so this copies the next batch while the current
     one is computed. It changes neither order nor content.
@@ -20,7 +20,7 @@ class Prefetched:
       while_waiting: called repeatedly while a requested item is not ready.
     """
 
-    def __init__(self, items: Iterator[Any], *, ahead: int = 2):
+    def __init__(self, items: Generator[Any, None, None], *, ahead: int = 2):
         """Starts at once; at most `ahead` + 1 items are computed before they are requested."""
         self.while_waiting: Callable[[], None] = lambda: None
         self._items, self._thread = items, ThreadPoolExecutor(1)
@@ -39,8 +39,11 @@ class Prefetched:
         return item.result()
 
     def close(self) -> None:
-        """Ends the thread and releases the iterator once its current item is computed."""
+        """Ends the thread and closes the generator once its current item is computed."""
         self._thread.shutdown(cancel_futures=True)
+        # An exception on its way to the user keeps this object, and the worker processes that the
+        # generator would end, alive until Python exits, which is too late for them to clean up.
+        self._items.close()
 
     def __del__(self) -> None:
         self._thread.shutdown(wait=False, cancel_futures=True)

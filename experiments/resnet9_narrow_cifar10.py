@@ -1,7 +1,7 @@
-"""ResNet-9 on CIFAR-10, half as wide, for a CPU; `resnet9_cifar10` is the network at its full width.
+"""ResNet-9 on CIFAR-10, half as wide, for a CPU; `resnet9_cifar10` has its full width.
 
-The recipe of `resnet9_cifar10` with what a narrower network wants: smaller batches, for more updates
-in fewer epochs, less label smoothing, and no cutout.
+The recipe of `resnet9_cifar10` with what a narrower network wants: smaller batches, for more
+updates in fewer epochs, less label smoothing, and no cutout.
 
     python launch.py prepare --dataset=cifar10
     python launch.py train --config=resnet9_narrow_cifar10

@@ -5,10 +5,10 @@
     python launch.py prepare --dataset=mnist
     python launch.py train --config=vgg_mnist
 
-Scores are in docs/results.md. It trains on the whole training split, and the weights are those after
-the last step: five percent of the split, 2,929 images, cannot tell scores apart that differ by a
-tenth of a percent. With four convolutions, 20 epochs and the best of five evaluations on those 5 %,
-seeds 0 and 1 reached 99.47 and 99.60 %.
+Scores are in docs/results.md. It trains on the whole training split, and the weights are those
+after the last step: five percent of the split, 2,929 images, cannot tell scores apart that differ
+by a tenth of a percent. With four convolutions, 20 epochs and the best of five evaluations on
+those 5 %, seeds 0 and 1 reached 99.47 and 99.60 %.
 """
 
 from cnnlab.config import (

@@ -170,8 +170,9 @@ def test_ctrl_c_of_several_workers(tmp_path, monkeypatch):
     assert not multiprocessing.active_children()
 
 
-def test_a_decision_that_was_lost_is_made_again(tmp_path):
-    """The worker died after its report, when the pruner had taken notes and nobody knew of them.
+@pytest.mark.parametrize("noted", [True, False])
+def test_a_decision_that_was_lost_is_made_again(noted, tmp_path):
+    """The worker died after its report: before the pruner took notes, or when nobody knew of them.
 
     At each evaluation of each trial the study is the same, whether that happens or not.
     """
@@ -187,7 +188,8 @@ def test_a_decision_that_was_lost_is_made_again(tmp_path):
                     value = (1 - abs(trial.values["x"] - 0.7)) * (1 - 0.5**step)
                     if forgetful:
                         trial._trial.report(value, step)
-                        trial._trial.should_prune()
+                        if noted:
+                            trial._trial.should_prune()
                         study.leases.drop(trial.number)
                         number = trial.number
                         trial = take(study, stop)

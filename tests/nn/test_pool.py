@@ -3,6 +3,7 @@
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import jax.test_util
 import numpy as np
 import pytest
 
@@ -15,6 +16,12 @@ CASES = [
     ((2, 9, 9, 3), (3, 3), (2, 2), ((1, 1), (1, 1))),
     ((2, 9, 9, 3), (2, 2), (2, 2), "SAME"),
     ((2, 5, 5, 3), (2, 2), None, "VALID"),
+    ((2, 9, 8, 3), (3, 3), (2, 2), "VALID"),
+    ((2, 7, 8, 3), (3, 3), (1, 1), "SAME"),
+    ((2, 8, 8, 3), (3, 3), (2, 2), ((0, 1), (0, 1))),  # a last window reaches over the edge
+    ((2, 11, 9, 2), (2, 3), (3, 2), "VALID"),  # rows between the windows belong to none
+    ((1, 12, 12, 2), (5, 5), (2, 1), ((2, 2), (0, 4))),
+    ((1, 9, 9, 1), (7, 7), (1, 1), "VALID"),  # more values than the form takes
 ]
 
 
@@ -31,6 +38,38 @@ def test_equals_flax(shape, window, strides, padding):
 
     for one, other in zip(run(max_pool), run(nn.max_pool), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize(("window", "strides"), [((3, 3), (2, 2)), ((3, 3), (1, 1))])
+def test_the_first_of_equal_values_has_the_gradient(window, strides):
+    """Where windows overlap, as XLA has it: maps after ReLU are full of equal zeros."""
+    values = np.random.default_rng(1).integers(0, 3, (2, 9, 10, 4))
+
+    def run(pool):
+        def loss(x):
+            y = pool(x, window, strides=strides, padding=((1, 1), (1, 1)))
+            return (y * jnp.cos(jnp.arange(y.size).reshape(y.shape))).sum()
+
+        return jax.grad(loss)(jnp.asarray(values, jnp.float32))
+
+    np.testing.assert_allclose(run(max_pool), run(nn.max_pool), atol=1e-6)
+
+
+def test_overlapping_windows_have_every_derivative():
+    x = jnp.asarray(np.random.default_rng(2).normal(size=(1, 6, 6, 2)), jnp.float32)
+
+    def squares(x, pool=max_pool):
+        return (pool(x, (3, 3), strides=(2, 2), padding=((1, 1), (1, 1))) ** 2).sum()
+
+    jax.test_util.check_grads(squares, (x,), order=2, modes=["fwd", "rev"], eps=1e-3)
+    hessian = jax.hessian(squares)(x).reshape(x.size, x.size)
+    picked = np.diag(hessian) / 2  # how many windows an element is the largest of
+    np.testing.assert_array_equal(hessian, np.diag(picked * 2))
+    assert picked.sum() == 3 * 3 * 2
+    stacked = jnp.stack([x, -x])
+    np.testing.assert_array_equal(
+        jax.vmap(jax.grad(squares))(stacked), jnp.stack([jax.grad(squares)(v) for v in stacked])
+    )
 
 
 def test_ties_share_the_gradient():

@@ -1,0 +1,131 @@
+"""Max pooling with windows that overlap or reach over the edge, for CPU."""
+
+import functools
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+# Of so many values in a window the form was measured; each adds to what XLA has to compile.
+_MOST_VALUES = 25
+
+
+def has_windowed_max(x: jax.Array, window: Sequence[int]) -> bool:
+    """Whether `windowed_max` takes such maps and windows."""
+    size = len(window) == 2 and window[0] * window[1]
+    return x.ndim == 4 and 0 < size <= _MOST_VALUES and jnp.issubdtype(x.dtype, jnp.floating)
+
+
+def windowed_max(
+    x: jax.Array,
+    window: Sequence[int],
+    strides: Sequence[int],
+    padding: str | Sequence[tuple[int, int]],
+) -> jax.Array:
+    """Maximum of each window, as `flax.linen.max_pool`, also in the gradient of equal values.
+
+    XLA's CPU compiler has no routine for the gradient: it writes the position of every value out
+    several times. Here it is a sum of cuts of the padded cotangent, one for each value of a window
+    and added apart for each row and column within a stride, so that no index is computed. The
+    gradients of 3x3 windows take a quarter of the time or less (benchmarks/conv_forms.py).
+
+    Args:
+      x: [batch, height, width, channels], floats.
+      window: height and width of a window.
+      strides: distance between windows.
+      padding: `VALID`, `SAME`, or pairs for height and width.
+    """
+    window, strides = tuple(window), tuple(strides)
+    if isinstance(padding, str):
+        padding = lax.padtype_to_pads(x.shape[1:3], window, strides, padding)
+    rows, columns = padding
+    lowest = jnp.array(-jnp.inf, x.dtype)
+    return _max(
+        lax.pad(x, lowest, ((0, 0, 0), (*rows, 0), (*columns, 0), (0, 0, 0))), window, strides
+    )
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(1, 2))
+def _max(x: jax.Array, window: tuple[int, int], strides: tuple[int, int]) -> jax.Array:
+    return functools.reduce(jnp.maximum, _values(x, window, strides))
+
+
+@_max.defjvp
+def _max_jvp(
+    window: tuple[int, int],
+    strides: tuple[int, int],
+    primals: tuple[jax.Array],
+    tangents: tuple[jax.Array],
+) -> tuple[jax.Array, jax.Array]:
+    """The tangent of the first largest value, as an expression whose transpose is the fast form."""
+    ((x,), (x_dot,)) = primals, tangents
+    chosen = _first_largest(_values(x, window, strides))
+    height, width = chosen.shape[1:3]
+    phases = _phases(x_dot, strides)
+    # The maps of phases are padded, not cut, and their sum is cropped: transposed, the cotangent is
+    # padded once and then cut.
+    spans = [(taps - 1) // stride for taps, stride in zip(window, strides, strict=True)]
+    missing = [a - b for a, b in zip(phases[0][0].shape[1:3], chosen.shape[1:3], strict=True)]
+    nowhere = [(0, 0, 0), *((s, m, 0) for s, m in zip(spans, missing, strict=True)), (0, 0, 0)]
+    chosen = lax.pad(chosen, jnp.int8(-1), nowhere)
+    zero = jnp.zeros((), x.dtype)
+    total = zero
+    for number, (i, j) in enumerate(_offsets(window)):
+        down, right = i // strides[0], j // strides[1]
+        moved = lax.pad(
+            phases[i % strides[0]][j % strides[1]],
+            zero,
+            ((0, 0, 0), (spans[0] - down, down, 0), (spans[1] - right, right, 0), (0, 0, 0)),
+        )
+        total += jnp.where(chosen == number, moved, zero)
+    top, left = spans
+    return _max(x, window, strides), total[:, top : top + height, left : left + width]
+
+
+def _first_largest(values: Sequence[jax.Array]) -> jax.Array:
+    """Number of the first largest value of each window, int8."""
+    largest, chosen = values[0], jnp.zeros(values[0].shape, jnp.int8)
+    for number, value in enumerate(values[1:], start=1):
+        chosen = jnp.where(value > largest, jnp.int8(number), chosen)
+        largest = jnp.maximum(value, largest)
+    return chosen
+
+
+def _phases(x: jax.Array, strides: tuple[int, int]) -> list[list[jax.Array]]:
+    """The maps [batch, rows, columns, channels] of each row and column within a stride."""
+    batch, height, width, channels = x.shape
+    zero = jnp.zeros((), x.dtype)
+    edges = ((0, -height % strides[0], 0), (0, -width % strides[1], 0))
+    x = lax.pad(x, zero, ((0, 0, 0), *edges, (0, 0, 0)))
+    rows, columns = x.shape[1] // strides[0], x.shape[2] // strides[1]
+    x = x.reshape(batch, rows, strides[0], columns, strides[1], channels)
+    # Not slices, which are transposed into sums of padded maps: a split becomes a concatenation.
+    return [
+        [
+            part.reshape(batch, rows, columns, channels)
+            for part in lax.split(line, (1,) * strides[1], axis=4)
+        ]
+        for line in lax.split(x, (1,) * strides[0], axis=2)
+    ]
+
+
+def _values(x: jax.Array, window: tuple[int, int], strides: tuple[int, int]) -> list[jax.Array]:
+    """The first, second, ... value of all windows."""
+    height, width = (
+        (extent - taps) // stride + 1
+        for extent, taps, stride in zip(x.shape[1:3], window, strides, strict=True)
+    )
+    return [
+        x[
+            :,
+            top : top + (height - 1) * strides[0] + 1 : strides[0],
+            left : left + (width - 1) * strides[1] + 1 : strides[1],
+        ]
+        for top, left in _offsets(window)
+    ]
+
+
+def _offsets(window: tuple[int, int]) -> list[tuple[int, int]]:
+    """Row and column of each value of a window."""
+    return [(i, j) for i in range(window[0]) for j in range(window[1])]

@@ -1,6 +1,6 @@
 """Command line of cnnlab: see `python launch.py --help`."""
 
-from cnnlab.cli.main import run
+from cnnlab.cli.start import start
 
 if __name__ == "__main__":
-    run()
+    start()

@@ -12,6 +12,8 @@ import _networks
 import _sides
 from absl import app, flags
 
+from cnnlab.cli.start import LARGE_PAGES, TUNABLES
+
 # How long a round of each side takes, about.
 ROUND_SECONDS = 1.0
 
@@ -27,6 +29,9 @@ _TORCH_PYTHON = flags.DEFINE_string(
 )
 _BEFORE = flags.DEFINE_string(
     "before", None, "Another checkout of cnnlab, e.g. of an older version, timed as one more side."
+)
+_LARGE_PAGES = flags.DEFINE_list(
+    "large_pages", ["cnnlab", "before"], "Sides with large pages of memory, as launch.py has them."
 )
 _SIDE = flags.DEFINE_string("side", None, "Used by the script itself.")
 
@@ -131,10 +136,13 @@ def _measure(script: str, name: str, peers: list[str]) -> dict:
 
 
 def _start(script: str, side: str) -> _sides.Side:
+    wanted = side in _LARGE_PAGES.value
+    environment = {TUNABLES: LARGE_PAGES if wanted else ""}
     if side == "before":
         older = Path(_BEFORE.value) / "benchmarks" / Path(script).name
-        return _sides.Side(str(older), "cnnlab")
-    return _sides.Side(script, side, sys.executable if side == "cnnlab" else _TORCH_PYTHON.value)
+        return _sides.Side(str(older), "cnnlab", environment=environment)
+    python = sys.executable if side == "cnnlab" else _TORCH_PYTHON.value
+    return _sides.Side(script, side, python, environment)
 
 
 def _print_rows(result: dict, *, first: bool) -> None:

@@ -58,7 +58,7 @@ _HELP = frozenset({"--help", "-help", "-h", "--h", "help"})
 
 
 def run() -> None:
-    """Entry point of `launch.py` and of the console script `cnnlab`."""
+    """Runs the command that the arguments of this process name, and ends it."""
     open_standard_streams()
     sys.exit(main(sys.argv))
 

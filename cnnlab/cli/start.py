@@ -27,11 +27,10 @@ def wants_large_pages() -> bool:
     system for pages of 2 MiB, but only if a variable says so before the process begins. A value
     that the user has set stays.
     """
-    if (
-        TUNABLES in os.environ
-        or not sys.executable
-        or "CS_GNU_LIBC_VERSION" not in os.confstr_names
-    ):
+    if TUNABLES in os.environ or not sys.executable:
         return False
-    name, _, version = (os.confstr("CS_GNU_LIBC_VERSION") or "").partition(" ")
+    try:
+        name, _, version = (os.confstr("CS_GNU_LIBC_VERSION") or "").partition(" ")
+    except (AttributeError, ValueError, OSError):  # Windows, macOS, another C library
+        return False
     return name == "glibc" and tuple(map(int, version.split(".")[:2])) >= (2, 35)

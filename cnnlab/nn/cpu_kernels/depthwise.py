@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from cnnlab.nn.cpu_kernels.shifts import cuts, offsets
+
 # From so many weights of a channel on, the gradient of the images is faster as a convolution of
 # the padded cotangent than as a sum of padded images.
 _MANY_TAPS = 25
@@ -47,7 +49,7 @@ def _conv(
     return sum(
         part * weight
         for part, weight in zip(
-            _parts(x, kernel.shape, strides, dilation), _weights(kernel), strict=True
+            cuts(x, kernel.shape, strides, dilation), _weights(kernel), strict=True
         )
     )
 
@@ -89,7 +91,7 @@ def _cropped_sum(x: jax.Array, kernel: jax.Array, dilation: tuple[int, int]) -> 
             ((0, 0, 0), (spans[0] - top, top, 0), (spans[1] - left, left, 0), (0, 0, 0)),
         )
         for weight, (top, left) in zip(
-            _weights(kernel), _offsets(kernel.shape, dilation), strict=True
+            _weights(kernel), offsets(kernel.shape, dilation), strict=True
         )
     )
     rows, columns = spans
@@ -112,7 +114,7 @@ def _rows(
     @functools.partial(jax.checkpoint, prevent_cse=False)
     def row(kernel: jax.Array, x: jax.Array, number: jax.Array) -> jax.Array:
         rows = lax.dynamic_slice_in_dim(x, number * strides[0], span, axis=1)
-        parts = _parts(rows, kernel.shape, strides, dilation)
+        parts = cuts(rows, kernel.shape, strides, dilation)
         shape = parts[0].shape
         ones = jnp.ones((shape[0] * shape[2], 1), x.dtype)
         return sum(
@@ -124,31 +126,6 @@ def _rows(
     return rows[:, :, 0].swapaxes(0, 1)
 
 
-def _parts(
-    x: jax.Array, kernel: tuple[int, ...], strides: tuple[int, int], dilation: tuple[int, int]
-) -> list[jax.Array]:
-    """The image that each weight of a kernel of this shape is multiplied with."""
-    height, width = (
-        (extent - step * (taps - 1) - 1) // stride + 1
-        for extent, step, taps, stride in zip(
-            x.shape[1:3], dilation, kernel[:2], strides, strict=True
-        )
-    )
-    return [
-        x[
-            :,
-            top : top + (height - 1) * strides[0] + 1 : strides[0],
-            left : left + (width - 1) * strides[1] + 1 : strides[1],
-        ]
-        for top, left in _offsets(kernel, dilation)
-    ]
-
-
-def _offsets(kernel: tuple[int, ...], dilation: tuple[int, int]) -> list[tuple[int, int]]:
-    """Row and column of each weight of a kernel of this shape."""
-    return [(i * dilation[0], j * dilation[1]) for i in range(kernel[0]) for j in range(kernel[1])]
-
-
 def _weights(kernel: jax.Array) -> list[jax.Array]:
-    """The weights [channels] in the order of `_offsets`."""
+    """The weights [channels] in the order of `offsets`."""
     return list(kernel.reshape(-1, kernel.shape[-1]))

@@ -1,20 +1,23 @@
 """Max pooling with windows that overlap or reach over the edge, for CPU."""
 
 import functools
+import math
 from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
-# Of so many values in a window the form was measured; each adds to what XLA has to compile.
+from cnnlab.nn.cpu_kernels.shifts import cuts, offsets
+
+# Each value of a window adds to what XLA has to compile.
 _MOST_VALUES = 25
 
 
 def has_windowed_max(x: jax.Array, window: Sequence[int]) -> bool:
     """Whether `windowed_max` takes such maps and windows."""
-    size = len(window) == 2 and window[0] * window[1]
-    return x.ndim == 4 and 0 < size <= _MOST_VALUES and jnp.issubdtype(x.dtype, jnp.floating)
+    few = math.prod(window) <= _MOST_VALUES
+    return x.ndim == 4 and few and jnp.issubdtype(x.dtype, jnp.floating)
 
 
 def windowed_max(
@@ -48,7 +51,7 @@ def windowed_max(
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1, 2))
 def _max(x: jax.Array, window: tuple[int, int], strides: tuple[int, int]) -> jax.Array:
-    return functools.reduce(jnp.maximum, _values(x, window, strides))
+    return functools.reduce(jnp.maximum, cuts(x, window, strides))
 
 
 @_max.defjvp
@@ -60,7 +63,7 @@ def _max_jvp(
 ) -> tuple[jax.Array, jax.Array]:
     """The tangent of the first largest value, as an expression whose transpose is the fast form."""
     ((x,), (x_dot,)) = primals, tangents
-    chosen = _first_largest(_values(x, window, strides))
+    chosen = _first_largest(cuts(x, window, strides))
     height, width = chosen.shape[1:3]
     phases = _phases(x_dot, strides)
     # The maps of phases are padded, not cut, and their sum is cropped: transposed, the cotangent is
@@ -71,7 +74,7 @@ def _max_jvp(
     chosen = lax.pad(chosen, jnp.int8(-1), nowhere)
     zero = jnp.zeros((), x.dtype)
     total = zero
-    for number, (i, j) in enumerate(_offsets(window)):
+    for number, (i, j) in enumerate(offsets(window)):
         down, right = i // strides[0], j // strides[1]
         moved = lax.pad(
             phases[i % strides[0]][j % strides[1]],
@@ -108,24 +111,3 @@ def _phases(x: jax.Array, strides: tuple[int, int]) -> list[list[jax.Array]]:
         ]
         for line in lax.split(x, (1,) * strides[0], axis=2)
     ]
-
-
-def _values(x: jax.Array, window: tuple[int, int], strides: tuple[int, int]) -> list[jax.Array]:
-    """The first, second, ... value of all windows."""
-    height, width = (
-        (extent - taps) // stride + 1
-        for extent, taps, stride in zip(x.shape[1:3], window, strides, strict=True)
-    )
-    return [
-        x[
-            :,
-            top : top + (height - 1) * strides[0] + 1 : strides[0],
-            left : left + (width - 1) * strides[1] + 1 : strides[1],
-        ]
-        for top, left in _offsets(window)
-    ]
-
-
-def _offsets(window: tuple[int, int]) -> list[tuple[int, int]]:
-    """Row and column of each value of a window."""
-    return [(i, j) for i in range(window[0]) for j in range(window[1])]

@@ -22,10 +22,9 @@ def wants_large_pages() -> bool:
     """Whether this process has to be started again for large pages.
 
     XLA frees the memory of a program after each call, and the C library returns it to the system,
-    page by page; at the next step, each page of 4 KiB is a fault. MobileNetV2's training step on
-    two cores spends a third of its time so (docs/performance.md). glibc 2.35 and newer asks the
-    system for pages of 2 MiB, but only if a variable says so before the process begins. A value
-    that the user has set stays.
+    page by page; at the next step, each page of 4 KiB is a fault, which costs a small VGG a sixth
+    of its step (docs/performance.md). glibc 2.35 and newer asks the system for pages of 2 MiB, but
+    only if a variable says so before the process begins. A value that the user has set stays.
     """
     if TUNABLES in os.environ or not sys.executable:
         return False

@@ -63,14 +63,7 @@ def layer(batch, height, channels, features, kernel, stride, groups) -> Callable
             feature_group_count=groups,
         )  # fmt: skip
 
-    def forward_and_backward(x: jax.Array, weights: jax.Array, cotangent: jax.Array) -> tuple:
-        y, backward = jax.vjp(apply, x, weights)
-        return y, *backward(cotangent)
-
-    output = jax.eval_shape(apply, x, weights)
-    cotangent = jax.random.normal(jax.random.key(2), output.shape)
-    compiled = jax.jit(forward_and_backward).lower(x, weights, cotangent).compile()
-    return lambda: jax.block_until_ready(compiled(x, weights, cotangent))
+    return forward_and_backward(apply, x, weights)
 
 
 def pooling(batch, height, channels, window, stride) -> Callable[[], None]:
@@ -80,13 +73,20 @@ def pooling(batch, height, channels, window, stride) -> Callable[[], None]:
     def apply(x: jax.Array) -> jax.Array:
         return max_pool(x, (window, window), (stride, stride), ((1, 1), (1, 1)))
 
-    def forward_and_backward(x: jax.Array, cotangent: jax.Array) -> tuple:
-        y, backward = jax.vjp(apply, x)
+    return forward_and_backward(apply, x)
+
+
+def forward_and_backward(apply: Callable[..., jax.Array], *arrays: jax.Array) -> Callable[[], None]:
+    """A call of `apply` and of its gradients by all arrays, compiled."""
+
+    def both(cotangent: jax.Array, *arrays: jax.Array) -> tuple:
+        y, backward = jax.vjp(apply, *arrays)
         return y, *backward(cotangent)
 
-    cotangent = jax.random.normal(jax.random.key(1), jax.eval_shape(apply, x).shape)
-    compiled = jax.jit(forward_and_backward).lower(x, cotangent).compile()
-    return lambda: jax.block_until_ready(compiled(x, cotangent))
+    output = jax.eval_shape(apply, *arrays)
+    cotangent = jax.random.normal(jax.random.key(2), output.shape)
+    compiled = jax.jit(both).lower(cotangent, *arrays).compile()
+    return lambda: jax.block_until_ready(compiled(cotangent, *arrays))
 
 
 def milliseconds(call: Callable[[], None], calls: int) -> float:

@@ -14,12 +14,14 @@ import functools
 import json
 import statistics
 import time
-from typing import TYPE_CHECKING
 
+import _sides
+import jax
+import numpy as np
 from absl import app, flags
 
-if TYPE_CHECKING:
-    import jax
+from cnnlab.nn.conv import conv_general_dilated
+from cnnlab.nn.cpu_kernels.compiler import compiler_options
 
 # Batch, height and width, channels, features, kernel, stride, groups.
 LAYERS = [
@@ -37,13 +39,11 @@ LAYERS = [
 _ROUNDS = flags.DEFINE_integer("rounds", 5, "Timings of each layer.", 1)
 
 
-def onednn_conv(x: "jax.Array", kernel: "jax.Array", stride: int, groups: int) -> "jax.Array":
+def onednn_conv(x: jax.Array, kernel: jax.Array, stride: int, groups: int) -> jax.Array:
     """Convolution of NHWC images, padded by half of the kernel, without derivatives.
 
     The description has XLA's own field names (xla/service/cpu/onednn_config.proto).
     """
-    import jax
-
     pad = kernel.shape[0] // 2
     height, width = ((size + 2 * pad - kernel.shape[0]) // stride + 1 for size in x.shape[1:3])
     images = {"dims": 4, "data": {"batch_dim": 0, "feature_dim": 3, "spatial_dims": [1, 2]}}
@@ -74,12 +74,6 @@ def onednn_conv(x: "jax.Array", kernel: "jax.Array", stride: int, groups: int) -
 
 def measure(layer: tuple[int, ...]) -> tuple[list[float], list[float]]:
     """Milliseconds of each round: oneDNN's, ours. Raises an AssertionError for another result."""
-    import jax
-    import numpy as np
-
-    from cnnlab.nn.conv import conv_general_dilated
-    from cnnlab.nn.cpu_kernels.compiler import compiler_options
-
     batch, size, channels, features, taps, stride, groups = layer
     rng = np.random.default_rng(0)
     x = rng.normal(size=(batch, size, size, channels)).astype(np.float32)
@@ -116,14 +110,13 @@ def main(_: list[str]) -> None:
     for layer in LAYERS:
         batch, size, channels, features, taps, stride, groups = layer
         theirs, ours = measure(layer)
-        gains = [one / other for one, other in zip(ours, theirs, strict=True)]
+        gain = _sides.spread(_sides.ratios(ours, theirs)).replace("-", "–")
         name = f"{taps}x{taps}, {channels} to {features}"
         name = f"{taps}x{taps}, depthwise, {channels}" if groups > 1 else name
         name += f", stride {stride}" if stride > 1 else ""
         print(
             f"| {name} | {batch} of {size}x{size} | {statistics.median(ours):.2f} | "
-            f"{statistics.median(theirs):.2f} | {statistics.median(gains):.2f} "
-            f"({min(gains):.2f}–{max(gains):.2f}) |",
+            f"{statistics.median(theirs):.2f} | {gain} |",
             flush=True,
         )
 

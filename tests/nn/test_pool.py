@@ -58,8 +58,8 @@ def test_the_first_of_equal_values_has_the_gradient(window, strides):
 def test_overlapping_windows_have_every_derivative():
     x = jnp.asarray(np.random.default_rng(2).normal(size=(1, 6, 6, 2)), jnp.float32)
 
-    def squares(x, pool=max_pool):
-        return (pool(x, (3, 3), strides=(2, 2), padding=((1, 1), (1, 1))) ** 2).sum()
+    def squares(x):
+        return (max_pool(x, (3, 3), strides=(2, 2), padding=((1, 1), (1, 1))) ** 2).sum()
 
     jax.test_util.check_grads(squares, (x,), order=2, modes=["fwd", "rev"], eps=1e-3)
     hessian = jax.hessian(squares)(x).reshape(x.size, x.size)

@@ -12,7 +12,8 @@ import jax
 import jax.numpy as jnp
 
 from cnnlab.errors import UserError, did_you_mean
-from cnnlab.nn.norm import BatchNorm
+from cnnlab.nn.cpu_kernels.activations import gelu, silu
+from cnnlab.nn.norm import BatchNorm, GroupNorm, LayerNorm
 from cnnlab.nn.pool import avg_pool, max_pool
 
 Activation = Callable[[jax.Array], jax.Array]
@@ -20,8 +21,8 @@ Activation = Callable[[jax.Array], jax.Array]
 ACTIVATIONS: dict[str, Activation] = {
     "relu": nn.relu,
     "relu6": nn.relu6,
-    "gelu": partial(nn.gelu, approximate=False),
-    "silu": nn.silu,
+    "gelu": gelu,
+    "silu": silu,
     "hard_swish": nn.hard_swish,
     "leaky_relu": nn.leaky_relu,
     "elu": nn.elu,
@@ -86,7 +87,7 @@ def make_norm(
             dtype=dtype,
         )
     if name == "layer":
-        return partial(nn.LayerNorm, epsilon=epsilon, dtype=dtype)
+        return partial(LayerNorm, epsilon=epsilon, dtype=dtype)
     if name == "group":
         return partial(_GroupNorm, max_groups=groups, epsilon=epsilon, dtype=dtype)
     return Identity
@@ -103,6 +104,6 @@ class _GroupNorm(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         groups = next(g for g in range(self.max_groups, 0, -1) if x.shape[-1] % g == 0)
-        return nn.GroupNorm(
+        return GroupNorm(
             groups, epsilon=self.epsilon, dtype=self.dtype, scale_init=self.scale_init, name="group"
         )(x)

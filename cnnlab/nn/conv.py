@@ -62,10 +62,11 @@ def conv_general_dilated(
     few = channels <= _FEW_CHANNELS and dilation == (1, 1)
     pointwise = rhs.shape[:2] == (1, 1)
     if groups == 1 and not few and not pointwise:
-        return plain(stored(lhs) if jax.default_backend() == "cpu" else lhs, rhs)
+        return plain(stored(lhs), rhs)
     padded = _pad(lhs, rhs, window_strides, padding, dilation)
     if groups > 1:
-        return depthwise_conv(padded, rhs, window_strides, dilation)
+        # Each of its weights reads the images and the cotangent again.
+        return stored(depthwise_conv(stored(padded), rhs, window_strides, dilation))
     if few:
         return banded_conv(padded, rhs, tuple(window_strides), precision)
     kept = padded[:, :: window_strides[0], :: window_strides[1]]

@@ -77,13 +77,14 @@ def test_markdown(runs):
     rows = result_rows([*runs, trained_runs.unet()])
     published = [Published(99.0, "Somebody 2001", "twice as wide"), Published(98.5, "a|b")]
     rows[0] = dataclasses.replace(
-        rows[0], title="LeNet", test={"accuracy": [0.97, 0.99]}, seconds=[2.0, 3.0], epochs=3.0,
-        parameters=12345, command="train --config=x", published=published,
+        rows[0], title="LeNet", network="lenet_relu", macs=416_520, seconds=[2.0, 3.0], epochs=3.0,
+        test={"accuracy": [0.97, 0.99]}, parameters=12345, command="train --config=x",
+        published=published,
     )  # fmt: skip
     first, second = markdown_tables(rows).split("\n\n`")
     assert first.startswith("`digits`: accuracy on the test split, in percent")
     assert first.splitlines()[-1] == (
-        "| LeNet | 98.00 ± 1.41 | 2 | 3 | 12,345 | 2.5 | cpu | "
+        "| LeNet | `lenet_relu` | 98.00 ± 1.41 | 2 | 3 | 12,345 | 417 k | 2.5 | cpu | "
         r"99 (twice as wide; Somebody 2001); 98.5 (a\|b) | `train --config=x` |"
     )
     assert second.startswith("digit_scenes`: mean IoU")

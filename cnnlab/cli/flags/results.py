@@ -6,10 +6,10 @@ usage: python launch.py results RUN... [--out=rows.json] [--json]
   python launch.py results runs/mnist_* --out=docs/results/mnist.json
   python launch.py results docs/results/mnist.json  the table of rows that were kept
 
-Runs that differ only by seed form one row: mean and standard deviation of the test score over
-seeds, epochs, parameters, seconds of training, device, the command, and scores that others have
-published, from the file published.json beside the experiments. Runs that are not complete are left
-out. The order is that of the arguments: the test split ranks nothing.
+Runs that differ only by seed form one row: the network, mean and standard deviation of the test
+score over seeds, epochs, parameters, multiply-accumulates for one image, seconds of training,
+device, the command, and scores that others have published, from the file published.json beside the
+experiments. Runs that are not complete are left out. The order is that of the arguments: the test split ranks nothing.
 """
 
 from cnnlab.cli.flag_definer import FlagDefiner

@@ -4,6 +4,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from cnnlab.nn.norm import LayerNorm
+
 
 class PatchExpand(nn.Module):
     """Upsamples a map: dense layer, channels rearranged into a square of positions, layer norm.
@@ -37,4 +39,4 @@ class PatchExpand(nn.Module):
         x = x.reshape(batch, height, width, self.scale, self.scale, self.features)
         x = x.transpose(0, 1, 3, 2, 4, 5)
         x = x.reshape(batch, height * self.scale, width * self.scale, self.features)
-        return nn.LayerNorm(epsilon=self.epsilon, dtype=self.dtype, name="norm")(x)
+        return LayerNorm(epsilon=self.epsilon, dtype=self.dtype, name="norm")(x)

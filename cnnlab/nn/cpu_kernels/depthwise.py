@@ -127,5 +127,9 @@ def _rows(
 
 
 def _weights(kernel: jax.Array) -> list[jax.Array]:
-    """The weights [channels] in the order of `offsets`."""
-    return list(kernel.reshape(-1, kernel.shape[-1]))
+    """The weights [channels] in the order of `offsets`.
+
+    Split, as that has one concatenation for its gradient; indices have a padded array each.
+    """
+    flat = kernel.reshape(-1, kernel.shape[-1])
+    return [row[0] for row in lax.split(flat, (1,) * len(flat))]

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from cnnlab.report.results.published import Published
 from cnnlab.report.results.rows import ResultRow
 from cnnlab.tasks.words import SHARES, metric_words
+from cnnlab.units import short_count
 
-_COLUMNS = ("experiment", "test score", "seeds", "epochs", "parameters", "seconds", "device",
-            "published", "command")  # fmt: skip
+_COLUMNS = ("experiment", "network", "test score", "seeds", "epochs", "parameters", "MACs",
+            "seconds", "device", "published", "command")  # fmt: skip
 
 
 def markdown_tables(rows: Sequence[ResultRow]) -> str:
@@ -22,7 +23,8 @@ def _table(data: str, metric: str, rows: list[ResultRow]) -> str:
     unit = ", in percent" if metric in SHARES else ""
     lines = [
         f"`{data}`: {metric_words(metric)} on the test split{unit}; mean ± standard deviation over "
-        "seeds. Seconds of training are a mean over seeds.",
+        "seeds. MACs are multiply-accumulates for one image; seconds of training are a mean over "
+        "seeds.",
         "",
         _line(_COLUMNS),
         "|" + "---|" * len(_COLUMNS),
@@ -36,10 +38,12 @@ def _cells(row: ResultRow) -> list[str]:
     seconds = sum(row.seconds) / len(row.seconds)
     return [
         row.title,
+        f"`{row.network}`",
         _number(mean, row.metric) + ("" if sd is None else f" ± {_number(sd, row.metric)}"),
         str(len(row.seeds)),
         "" if row.epochs is None else f"{row.epochs:g}",
         f"{row.parameters:,}",
+        "" if row.macs is None else short_count(row.macs),
         f"{seconds:.0f}" if seconds >= 10 else f"{seconds:.1f}",
         row.device,
         "; ".join(map(_published, row.published)),

@@ -12,6 +12,7 @@ from cnnlab.config import experiment_names
 from cnnlab.errors import UserError
 from cnnlab.models.catalog import BASELINES
 from cnnlab.report.results.published import Published, published_of
+from cnnlab.report.run_page.cost import run_cost
 from cnnlab.report.run_page.reproduce import experiment_command, nearest_experiment
 from cnnlab.report.run_page.run_record import RunRecord, find_runs, read_records
 from cnnlab.report.run_page.tables import complete_by_seed, device_of, mean_sd
@@ -27,12 +28,14 @@ class ResultRow:
     Attributes:
       title: what was trained: the first sentence of the experiment's file, or the names of network
         and data set if the runs belong to no experiment.
+      network: name of the network.
       data: name of the data set.
       metric: name of the metric that picks a run's best checkpoint.
       test: metrics on the test split by name, one value for each of `seeds`.
       seeds: seeds of the runs.
       epochs: passes over the training split; None for a baseline, which has none.
       parameters: number of parameters.
+      macs: multiply-accumulates for one image; None for a baseline.
       seconds: time of training in seconds, for each of `seeds`.
       device: kind of device, with the number where there are several.
       jax: versions of jax.
@@ -43,12 +46,14 @@ class ResultRow:
     """
 
     title: str
+    network: str
     data: str
     metric: str
     test: dict[str, list[float | None]]
     seeds: list[int]
     epochs: float | None
     parameters: int
+    macs: int | None
     seconds: list[float]
     device: str
     jax: list[str]
@@ -150,6 +155,7 @@ def _row(complete: list[RunRecord]) -> ResultRow:
         epochs = round(max((row["epoch"] for row in first.rows), default=0.0), 2)
     return ResultRow(
         title=title,
+        network=config.model.name,
         data=config.data.name,
         metric=first.metric,
         test={
@@ -160,6 +166,7 @@ def _row(complete: list[RunRecord]) -> ResultRow:
         seeds=[record.config.seed for record in complete],
         epochs=epochs,
         parameters=first.result["num_parameters"],
+        macs=run_cost(first)["macs"],
         seconds=[record.result["seconds"] for record in complete],
         device=", ".join(sorted({device_of(record) for record in complete} - {""})),
         jax=sorted({start["versions"]["jax"] for start in starts}),

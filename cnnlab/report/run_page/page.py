@@ -11,13 +11,12 @@ from typing import Any
 
 from cnnlab import __version__
 from cnnlab.analysis.curves import differing_fields, group_by_seed, group_labels
-from cnnlab.analysis.summary import summarize, total_activation_bytes, total_macs
 from cnnlab.config import to_json
 from cnnlab.errors import UserError
 from cnnlab.inference import load_run
 from cnnlab.inference.run import Run, run_data
-from cnnlab.models.catalog import BASELINES
 from cnnlab.program import program
+from cnnlab.report.run_page.cost import run_cost
 from cnnlab.report.run_page.data import class_rows, page_data
 from cnnlab.report.run_page.inspection import Inside, look_inside
 from cnnlab.report.run_page.reproduce import reproduce_command
@@ -37,7 +36,6 @@ from cnnlab.report.run_page.tables import (
 )
 from cnnlab.report.template import page_template
 from cnnlab.tasks.words import metric_words, show_score
-from cnnlab.train.experiment import build_experiment
 from cnnlab.train.runtime.run_mirror import shown
 from cnnlab.units import value_text
 
@@ -69,7 +67,7 @@ def make_report(
     groups = group_by_seed(configs)
     labels = group_labels(configs, groups)
     rows = [
-        group_row(label, [records[i] for i in group], _cost(records[group[0]]))
+        group_row(label, [records[i] for i in group], run_cost(records[group[0]]))
         for label, group in zip(labels, groups, strict=True)
     ]
     ranked = rank_groups(records, groups)
@@ -143,26 +141,6 @@ def _class_tables(records: list[RunRecord]) -> dict[int, list[dict[str, Any]]]:
         if rows and (not tables or sum(map(len, tables.values())) + len(rows) <= _CLASS_ROWS):
             tables[number] = rows
     return tables
-
-
-def _cost(record: RunRecord) -> dict[str, int | None]:
-    """Parameters, and cost per image of the run's data; None for a baseline or unknown data.
-
-    `activation_bytes`, those of all layers' outputs in the dtype of computation, is approximately
-    the memory that training needs for the backward pass.
-    """
-    cost = dict.fromkeys(("params", "weight_bytes", "macs", "activation_bytes"))
-    if record.info is None or record.config.model.name in BASELINES:
-        return cost
-    try:
-        model = build_experiment(record.config, record.info).model
-        layers = summarize(model, record.info.image_shape)
-    except UserError as error:
-        record.problems.append(str(error))
-        return cost
-    params = sum(layer.params for layer in layers)
-    sizes = (params, 4 * params, total_macs(layers), total_activation_bytes(layers))  # float32
-    return dict(zip(cost, sizes, strict=True))
 
 
 def _insides(

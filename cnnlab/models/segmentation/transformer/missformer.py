@@ -26,6 +26,7 @@ from cnnlab.models.segmenter import Segmenter
 from cnnlab.nn.attention.patch_expand import PatchExpand
 from cnnlab.nn.choices import ACTIVATIONS
 from cnnlab.nn.conv import Conv
+from cnnlab.nn.norm import LayerNorm
 
 _init = nn.initializers.xavier_uniform()
 _EPSILON = 1e-5
@@ -258,7 +259,7 @@ def _attention(heads: int, dtype: jnp.dtype) -> nn.Module:
 
 
 def _norm(dtype: jnp.dtype, name: str) -> nn.Module:
-    return nn.LayerNorm(epsilon=_EPSILON, dtype=dtype, name=name)
+    return LayerNorm(epsilon=_EPSILON, dtype=dtype, name=name)
 
 
 VARIANTS = {"missformer": {}}

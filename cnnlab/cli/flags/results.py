@@ -9,7 +9,8 @@ usage: python launch.py results RUN... [--out=rows.json] [--json]
 Runs that differ only by seed form one row: the network, mean and standard deviation of the test
 score over seeds, epochs, parameters, multiply-accumulates for one image, seconds of training,
 device, the command, and scores that others have published, from the file published.json beside the
-experiments. Runs that are not complete are left out. The order is that of the arguments: the test split ranks nothing.
+experiments. Runs that are not complete are left out. The order is that of the arguments: the test
+split ranks nothing.
 """
 
 from cnnlab.cli.flag_definer import FlagDefiner

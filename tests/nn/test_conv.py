@@ -60,6 +60,8 @@ OTHER_FORMS = {
     "pointwise, padded": ((1, 5, 5, 9), (1, 1), 4, 1, (2, 2), ((1, 0), (0, 2)), (3, 3)),
     "depthwise": ((2, 8, 9, 12), (3, 3), 12, 12, (1, 1), "SAME", (1, 1)),
     "depthwise with strides": ((2, 9, 12, 3), (5, 3), 3, 3, (2, 2), "SAME", (1, 1)),
+    "depthwise with odd strides": ((2, 10, 11, 3), (5, 4), 3, 3, (2, 3), "VALID", (1, 1)),
+    "depthwise, strides over pixels": ((1, 11, 12, 4), (2, 3), 4, 4, (3, 4), "SAME", (1, 1)),
     "depthwise, dilated": ((1, 12, 12, 4), (3, 3), 4, 4, (1, 1), "SAME", (2, 3)),
     "depthwise, three features each": ((1, 6, 6, 4), (3, 2), 12, 4, (2, 1), "VALID", (1, 1)),
     "depthwise, wide": ((2, 9, 10, 6), (7, 7), 6, 6, (1, 1), "SAME", (1, 1)),

@@ -110,14 +110,14 @@ def test_no_convolution_is_left_where_channels_are_few():
     assert "conv_general_dilated" in str(many)
 
 
-@pytest.mark.parametrize("size", [3, 5])
-def test_all_derivatives_of_depthwise_convolutions(size):
+@pytest.mark.parametrize(("size", "stride"), [(3, 1), (5, 1), (3, 2)])
+def test_all_derivatives_of_depthwise_convolutions(size, stride):
     x, k = data((2, 7, 8, 4), (size, size), 4)
     k = k[:, :, :1]
 
     def derivatives(conv):
         def loss(x, k):
-            y = conv(x, k, (1, 1), "SAME", dimension_numbers=NHWC, feature_group_count=4)
+            y = conv(x, k, (stride,) * 2, "SAME", dimension_numbers=NHWC, feature_group_count=4)
             return jnp.sin(y).sum()
 
         gradients = jax.grad(loss, argnums=(0, 1))

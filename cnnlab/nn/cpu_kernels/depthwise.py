@@ -9,6 +9,7 @@ from jax import lax
 
 from cnnlab.nn.cpu_kernels.shifts import cuts, offsets
 
+
 def depthwise_conv(
     x: jax.Array, kernel: jax.Array, strides: Sequence[int], dilation: Sequence[int]
 ) -> jax.Array:
@@ -19,8 +20,8 @@ def depthwise_conv(
     the images has the same form, with strides for each phase of the pixels apart: derived from the
     sum, it adds an image for each weight, padded between its pixels. The gradient of the kernel
     runs over rows, so that products of images and cotangents stay in the processor's cache: derived
-    from the sum, it holds an array as large as the output for each weight. ConvNeXt-T's training step is 1.25 times as fast so and takes
-    2,521 MiB in place of 4,427 (benchmarks/README.md).
+    from the sum, it holds an array as large as the output for each weight. ConvNeXt-T's training
+    step takes 2,521 MiB so in place of 4,427 (benchmarks/README.md).
 
     Args:
       x: [batch, height, width, channels], already padded.

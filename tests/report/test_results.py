@@ -12,7 +12,13 @@ import pytest
 from cnnlab.cli.main import main
 from cnnlab.config import experiment_names
 from cnnlab.errors import UserError
-from cnnlab.report.results import markdown_tables, read_rows, result_rows, write_rows
+from cnnlab.report.results import (
+    markdown_tables,
+    merge_rows,
+    read_rows,
+    result_rows,
+    write_rows,
+)
 from cnnlab.report.results.published import Published, published_of
 from tests import trained_runs
 
@@ -71,6 +77,17 @@ def test_rows_are_kept(runs, tmp_path):
     (tmp_path / "rows.json").write_text('[{"title": "x"}]')
     with pytest.raises(UserError, match="must hold rows"):
         read_rows(tmp_path / "rows.json")
+
+
+def test_seeds_join_the_row_that_was_kept(runs):
+    (both,) = result_rows(runs)
+    (later,), (first,) = (result_rows([run]) for run in runs)
+    told = []
+    assert merge_rows([later, first], report=told.append) == [both]
+    assert merge_rows([first, both], report=told.append) == [both]
+    assert told == [f"Seed 0 of '{both.command}' is left out: an earlier row has it."]
+    other = dataclasses.replace(later, epochs=99.0)
+    assert merge_rows([first, other]) == [first, other]
 
 
 def test_markdown(runs):

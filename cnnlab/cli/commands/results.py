@@ -6,7 +6,7 @@ from absl import flags
 
 from cnnlab.cli.arguments import to_stderr
 from cnnlab.errors import UserError
-from cnnlab.report.results import markdown_tables, read_rows, result_rows, write_rows
+from cnnlab.report.results import markdown_tables, merge_rows, read_rows, result_rows, write_rows
 from cnnlab.storage.output_file import check_output
 
 
@@ -23,6 +23,7 @@ def run(values: flags.FlagValues, overrides: dict[str, str], positional: list[st
             rows += read_rows(path)
     if folders:
         rows += result_rows(folders, report=to_stderr)
+    rows = merge_rows(rows, report=to_stderr)
     if values.out is not None:
         write_rows(rows, values.out)
     if values.json:

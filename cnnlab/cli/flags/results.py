@@ -5,6 +5,7 @@ usage: python launch.py results RUN... [--out=rows.json] [--json]
   python launch.py results runs                     every run in a folder
   python launch.py results runs/mnist_* --out=docs/results/mnist.json
   python launch.py results docs/results/mnist.json  the table of rows that were kept
+  python launch.py results docs/results/mnist.json runs/mnist_5   with one seed more
 
 Runs that differ only by seed form one row: the network, mean and standard deviation of the test
 score over seeds, epochs, parameters, multiply-accumulates for one image, seconds of training,

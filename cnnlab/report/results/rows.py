@@ -119,6 +119,49 @@ def result_rows(
     return rows
 
 
+def merge_rows(
+    rows: Sequence[ResultRow], *, report: Callable[[str], None] = warn
+) -> list[ResultRow]:
+    """Returns rows of which those of one command are one, with the seeds of all.
+
+    Args:
+      rows: in the order in which they are wanted; of a seed that comes twice, the first counts.
+      report: called with a sentence about each seed that is left out.
+    """
+    merged: dict[tuple, ResultRow] = {}
+    for row in rows:
+        key = (row.command or row.title, row.data, row.metric, row.epochs, row.parameters)
+        if key not in merged:
+            merged[key] = row
+            continue
+        first = merged[key]
+        new = [i for i, seed in enumerate(row.seeds) if seed not in first.seeds]
+        for seed in sorted(set(row.seeds) & set(first.seeds)):
+            report(f"Seed {seed} of '{key[0]}' is left out: an earlier row has it.")
+        merged[key] = _joined(first, row, new)
+    return list(merged.values())
+
+
+def _joined(first: ResultRow, other: ResultRow, taken: list[int]) -> ResultRow:
+    """`first` with some of the seeds of another row."""
+    seeds = first.seeds + [other.seeds[i] for i in taken]
+    order = sorted(range(len(seeds)), key=seeds.__getitem__)
+
+    def joined(one: list, two: list) -> list:
+        values = one + [two[i] for i in taken]
+        return [values[i] for i in order]
+
+    return dataclasses.replace(
+        first,
+        seeds=joined(first.seeds, other.seeds),
+        test={name: joined(first.test[name], other.test[name]) for name in first.test},
+        seconds=joined(first.seconds, other.seconds),
+        device=", ".join(sorted({*first.device.split(", "), *other.device.split(", ")} - {""})),
+        jax=sorted({*first.jax, *other.jax}),
+        revisions=sorted({*first.revisions, *other.revisions}),
+    )
+
+
 def write_rows(rows: Sequence[ResultRow], path: str | Path) -> None:
     """Writes rows as a JSON file that `read_rows` reads."""
     text = json.dumps([row.to_json() for row in rows], indent=2, ensure_ascii=False)

@@ -1,9 +1,10 @@
-"""Times the forms in which convolutions and max pooling are computed on CPU against XLA's own.
+"""Times the forms in which layers are computed on CPU against XLA's and flax's own.
 
     python benchmarks/conv_forms.py
 
-Each layer forward and backward, in both forms, in turns, round by round, in one process; medians of
-the times and of the rounds' ratios.
+Convolutions, max pooling, and what lies between two products: norms and activations. Each forward
+and backward, in both forms, in turns, round by round, in one process; medians of the times and of
+the rounds' ratios.
 """
 
 import fnmatch
@@ -15,8 +16,10 @@ import _sides
 import jax
 from absl import app, flags
 
+from cnnlab.nn.choices import make_activation, make_norm
 from cnnlab.nn.conv import conv_general_dilated
 from cnnlab.nn.conv_transpose import conv_transpose
+from cnnlab.nn.cpu_kernels.compiler import compiler_options
 from cnnlab.nn.cpu_kernels.switch import without_cpu_kernels
 from cnnlab.nn.pool import max_pool
 
@@ -35,6 +38,7 @@ LAYERS = {
     "3x3, 32 groups of 32": (8, 4, 1024, 1024, 3, 1, 32),
     "3x3, depthwise, 96": (8, 32, 96, 96, 3, 1, 96),
     "5x5, depthwise, 1,152": (8, 8, 1152, 1152, 5, 1, 1152),
+    "5x5, depthwise, 144, stride 2": (8, 56, 144, 144, 5, 2, 144),
     "7x7, depthwise, 192": (8, 16, 192, 192, 7, 1, 192),
     "2x2 transposed, 128 to 64, stride 2": (2, 64, 128, 64, 2, 2, 0),
     "2x2 transposed, 1,024 to 512, stride 2": (2, 8, 1024, 512, 2, 2, 0),
@@ -45,6 +49,14 @@ POOLINGS = {
     "max pooling, 3x3, stride 2 (ResNet-50)": (4, 112, 64, 3, 2),
     "max pooling, 3x3, stride 2": (128, 32, 96, 3, 2),
     "max pooling, 3x3, stride 1 (GoogLeNet)": (128, 14, 192, 3, 1),
+}
+# Batch, height, channels of the first product, features of it, norm, activation.
+BLOCKS = {
+    "batch norm, ReLU6 (MobileNetV2)": (8, 56, 24, 144, "batch", "relu6"),
+    "batch norm, SiLU (EfficientNet)": (8, 56, 24, 144, "batch", "silu"),
+    "group norm, ReLU": (8, 56, 24, 144, "group", "relu"),
+    "layer norm (ConvNeXt)": (4, 56, 96, 96, "layer", None),
+    "GELU (ConvNeXt)": (4, 56, 96, 384, "none", "gelu"),
 }
 _SECONDS = 0.2  # of a round, about
 
@@ -76,6 +88,24 @@ def pooling(batch, height, channels, window, stride) -> Callable[[], None]:
     return forward_and_backward(apply, x)
 
 
+def block(batch, height, channels, features, norm_name, activation) -> Callable[[], None]:
+    """Value and gradients of a product, norm, activation and product, as `layer`."""
+    norm = make_norm(norm_name, train=True)()
+    act = make_activation(activation) if activation else lambda x: x
+    keys = jax.random.split(jax.random.key(0), 3)
+    x = jax.random.normal(keys[0], (batch, height, height, channels))
+    into = jax.random.normal(keys[1], (channels, features)) / channels**0.5
+    out = jax.random.normal(keys[2], (features, channels)) / features**0.5
+    variables = norm.init(keys[0], x @ into)
+    params = variables.pop("params", {})
+
+    def apply(x: jax.Array, into: jax.Array, params: dict, out: jax.Array) -> jax.Array:
+        y, _ = norm.apply({"params": params, **variables}, x @ into, mutable=["batch_stats"])
+        return act(y) @ out
+
+    return forward_and_backward(apply, x, into, params, out)
+
+
 def forward_and_backward(apply: Callable[..., jax.Array], *arrays: jax.Array) -> Callable[[], None]:
     """A call of `apply` and of its gradients by all arrays, compiled."""
 
@@ -85,7 +115,9 @@ def forward_and_backward(apply: Callable[..., jax.Array], *arrays: jax.Array) ->
 
     output = jax.eval_shape(apply, *arrays)
     cotangent = jax.random.normal(jax.random.key(2), output.shape)
-    compiled = jax.jit(both).lower(cotangent, *arrays).compile()
+    compiled = (
+        jax.jit(both, compiler_options=compiler_options()).lower(cotangent, *arrays).compile()
+    )
     return lambda: jax.block_until_ready(compiled(cotangent, *arrays))
 
 
@@ -104,6 +136,7 @@ def main(_: list[str]) -> None:
     print("|---|---|---:|---:|---:|")
     chosen = [(layer, name, sizes) for name, sizes in LAYERS.items()]
     chosen += [(pooling, name, sizes) for name, sizes in POOLINGS.items()]
+    chosen += [(block, name, sizes) for name, sizes in BLOCKS.items()]
     for make, name, sizes in chosen:
         if not fnmatch.fnmatch(name, _LAYERS.value):
             continue

@@ -42,6 +42,7 @@ LAYERS = {
     "7x7, depthwise, 192": (8, 16, 192, 192, 7, 1, 192),
     "2x2 transposed, 128 to 64, stride 2": (2, 64, 128, 64, 2, 2, 0),
     "2x2 transposed, 1,024 to 512, stride 2": (2, 8, 1024, 512, 2, 2, 0),
+    "3x3 transposed, 64 to 32, stride 2 (SA-UNet)": (12, 12, 64, 32, 3, 2, 0),
     "4x4 transposed, 21 to 21, stride 2": (2, 32, 21, 21, 4, 2, 0),
 }
 # Batch, height, channels, window, stride.

@@ -60,7 +60,6 @@ def _by_blocks(
     forward and backward with this one, and 889 with that (benchmarks/conv_forms.py).
     """
     axes = x.ndim - 2
-    spatial = tuple(range(axes))
     taps = [-(-extent // stride) for extent in kernel.shape[:-2]]  # positions that meet in a block
     missing = [t * stride - extent for t, extent in zip(taps, kernel.shape[:-2], strict=True)]
     kernel = jnp.pad(kernel, [*((0, m) for m in missing), (0, 0), (0, 0)])
@@ -69,16 +68,20 @@ def _by_blocks(
     kernel = kernel.reshape(*(size for t in taps for size in (t, stride)), inputs, outputs)
     order = [*range(0, 2 * axes, 2), 2 * axes, *range(1, 2 * axes, 2), 2 * axes + 1]
     kernel = kernel.transpose(order).reshape(*taps, inputs, -1)
+    # Padded first: for the gradient of the kernel, XLA would exchange a cotangent that is larger than
+    # the image with it, and turn both round, for which it has no fast routine either.
+    reach = [(t - 1, t - 1, 0) for t in taps]
+    padded = lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *reach, (0, 0, 0)])
     blocks = conv_general_dilated(
-        x,
-        jnp.flip(kernel, spatial),
+        padded,
+        jnp.flip(kernel, tuple(range(axes))),
         (1,) * axes,
-        [(t - 1, t - 1) for t in taps],
+        [(0, 0)] * axes,
         dimension_numbers=_layout(axes),
     )
     extents = blocks.shape[1:-1]
     y = blocks.reshape(x.shape[0], *extents, *(stride,) * axes, outputs)
-    order = [0, *(axis for a in spatial for axis in (1 + a, 1 + axes + a)), 1 + 2 * axes]
+    order = [0, *(axis for a in range(axes) for axis in (1 + a, 1 + axes + a)), 1 + 2 * axes]
     y = y.transpose(order).reshape(x.shape[0], *(extent * stride for extent in extents), outputs)
     # What the other form has, from `padding` on; where that ends later, nothing was laid down.
     sides = [(-padding, output_padding - padding - m, 0) for m in missing]

@@ -34,9 +34,10 @@ class DropBlock(nn.Module):
         corners = jax.random.bernoulli(
             self.make_rng("dropout"), share, (batch, rows, columns, channels)
         )
-        edge = (block - 1, block - 1)
-        dropped = nn.max_pool(corners.astype(x.dtype), (block, block), padding=(edge, edge))
-        kept = 1.0 - dropped
+        # A maximum over rows, then columns, is that over the block in a fraction of the comparisons.
+        edge, none = (block - 1, block - 1), (0, 0)
+        dropped = nn.max_pool(corners.astype(x.dtype), (block, 1), padding=(edge, none))
+        kept = 1.0 - nn.max_pool(dropped, (1, block), padding=(none, edge))
         share_kept = kept.astype(jnp.float32).mean(axis=(1, 2, 3), keepdims=True)
         scale = 1.0 / jnp.maximum(share_kept, 1.0 / (height * width * channels))
         return x * kept * scale.astype(x.dtype)

@@ -68,8 +68,8 @@ def _by_blocks(
     kernel = kernel.reshape(*(size for t in taps for size in (t, stride)), inputs, outputs)
     order = [*range(0, 2 * axes, 2), 2 * axes, *range(1, 2 * axes, 2), 2 * axes + 1]
     kernel = kernel.transpose(order).reshape(*taps, inputs, -1)
-    # Padded first: for the gradient of the kernel, XLA would exchange a cotangent that is larger than
-    # the image with it, and turn both round, for which it has no fast routine either.
+    # Padded first: for the gradient of the kernel, XLA would exchange a cotangent that is larger
+    # than the image with it, and turn both round, for which it has no fast routine either.
     reach = [(t - 1, t - 1, 0) for t in taps]
     padded = lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *reach, (0, 0, 0)])
     blocks = conv_general_dilated(

@@ -34,7 +34,7 @@ class DropBlock(nn.Module):
         corners = jax.random.bernoulli(
             self.make_rng("dropout"), share, (batch, rows, columns, channels)
         )
-        # A maximum over rows, then columns, is that over the block in a fraction of the comparisons.
+        # A maximum over rows, then columns, is the block's with a fraction of the comparisons.
         edge, none = (block - 1, block - 1), (0, 0)
         dropped = nn.max_pool(corners.astype(x.dtype), (block, 1), padding=(edge, none))
         kept = 1.0 - nn.max_pool(dropped, (1, block), padding=(none, edge))

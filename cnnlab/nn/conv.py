@@ -12,6 +12,7 @@ from jax import lax
 from cnnlab.nn.cpu_kernels.banded import banded_conv
 from cnnlab.nn.cpu_kernels.depthwise import depthwise_conv
 from cnnlab.nn.cpu_kernels.grouped import block_conv
+from cnnlab.nn.cpu_kernels.small_maps import is_small, small_conv
 from cnnlab.nn.cpu_kernels.stored import stored
 from cnnlab.nn.cpu_kernels.switch import cpu_kernels_enabled
 
@@ -37,6 +38,7 @@ def conv_general_dilated(
     On CPU, 2-D convolutions are computed in other forms where those are faster
     (`cnnlab.nn.cpu_kernels.switch`; times in benchmarks/README.md): with at most eight input
     channels as one matrix product (`cnnlab.nn.cpu_kernels.banded`), 1x1 as a plain matrix product,
+    those of maps smaller than the kernel by dense ones (`cnnlab.nn.cpu_kernels.small_maps`),
     depthwise ones as sums of shifted images (`cnnlab.nn.cpu_kernels.depthwise`) and those of other
     groups in dense blocks (`cnnlab.nn.cpu_kernels.grouped`). They consist of plain operations, so
     all derivatives and `vmap` work. All other convolutions, and all other platforms, use lax's own;
@@ -62,6 +64,9 @@ def conv_general_dilated(
     few = channels <= _FEW_CHANNELS and dilation == (1, 1)
     pointwise = rhs.shape[:2] == (1, 1)
     if groups == 1 and not few and not pointwise:
+        strides, sides = tuple(window_strides), _sides(lhs, rhs, window_strides, padding, dilation)
+        if dilation == (1, 1) and is_small(lhs, rhs, strides, sides):
+            return small_conv(lhs, rhs, strides, sides, precision)
         return plain(stored(lhs), rhs)
     padded = _pad(lhs, rhs, window_strides, padding, dilation)
     if groups > 1:
@@ -93,14 +98,26 @@ def _pad(
     dilation: tuple[int, int],
 ) -> jax.Array:
     """Pads with zeros."""
+    rows, columns = _sides(x, kernel, strides, padding, dilation)
+    zero = jnp.zeros((), x.dtype)
+    return lax.pad(x, zero, ((0, 0, 0), (*rows, 0), (*columns, 0), (0, 0, 0)))
+
+
+def _sides(
+    x: jax.Array,
+    kernel: jax.Array,
+    strides: Sequence[int],
+    padding: str | Sequence[tuple[int, int]],
+    dilation: tuple[int, int],
+) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Rows above and below, columns before and behind."""
     if isinstance(padding, str):
         spans = [
             (taps - 1) * step + 1 for taps, step in zip(kernel.shape[:2], dilation, strict=True)
         ]
         padding = lax.padtype_to_pads(x.shape[1:3], spans, strides, padding)
     rows, columns = padding
-    zero = jnp.zeros((), x.dtype)
-    return lax.pad(x, zero, ((0, 0, 0), (*rows, 0), (*columns, 0), (0, 0, 0)))
+    return tuple(rows), tuple(columns)
 
 
 class Conv(nn.Conv):

@@ -1,10 +1,10 @@
 """Normalization layers of all architectures: flax's, with faster forms on CPU.
 
 There, each value is multiplied and has something added; flax's subtract the mean first. That
-difference has many readers, so XLA stores it, and yet more for the gradient. With batch norm,
-MobileNetV2's training step takes 0.83 of the time so (benchmarks/README.md). PyTorch's CPU kernels
-have the same form. It is as exact as flax's, whose variance is a difference of squares, as it is
-here (tests/nn/test_norm.py, with means of up to a hundred deviations).
+difference has many readers, so XLA stores it, and yet more for the gradient (times of whole steps
+are in benchmarks/README.md). PyTorch's CPU kernels have the same form. It is as exact as flax's,
+whose variance is a difference of squares, as it is here (tests/nn/test_norm.py, with means of up to
+a hundred deviations).
 """
 
 from typing import Any

@@ -58,7 +58,6 @@ BLOCKS = {
     "batch norm, ReLU6 (MobileNetV2)": (8, 56, 24, 144, "batch", "relu6"),
     "batch norm, SiLU (EfficientNet)": (8, 56, 24, 144, "batch", "silu"),
     "group norm, ReLU": (8, 56, 24, 144, "group", "relu"),
-    "layer norm (ConvNeXt)": (4, 56, 96, 96, "layer", None),
     "GELU (ConvNeXt)": (4, 56, 96, 384, "none", "gelu"),
 }
 _SECONDS = 0.2  # of a round, about
@@ -94,7 +93,7 @@ def pooling(batch, height, channels, window, stride) -> Callable[[], None]:
 def block(batch, height, channels, features, norm_name, activation) -> Callable[[], None]:
     """Value and gradients of a product, norm, activation and product, as `layer`."""
     norm = make_norm(norm_name, train=True)()
-    act = make_activation(activation) if activation else lambda x: x
+    act = make_activation(activation)
     keys = jax.random.split(jax.random.key(0), 3)
     x = jax.random.normal(keys[0], (batch, height, height, channels))
     into = jax.random.normal(keys[1], (channels, features)) / channels**0.5

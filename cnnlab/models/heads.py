@@ -9,7 +9,6 @@ import jax.numpy as jnp
 
 from cnnlab.nn.choices import make_activation
 from cnnlab.nn.dropout import Dropout
-from cnnlab.nn.norm import LayerNorm
 from cnnlab.nn.pool import adaptive_avg_pool
 
 _default_init = nn.initializers.lecun_normal()
@@ -37,7 +36,7 @@ class LinearHead(nn.Module):
         """Maps feature maps, the last [batch, height, width, c], to logits [batch, num_classes]."""
         x = features[-1].mean(axis=(1, 2))
         if self.layer_norm_epsilon is not None:
-            x = LayerNorm(self.layer_norm_epsilon, dtype=self.dtype, name="norm")(x)
+            x = nn.LayerNorm(self.layer_norm_epsilon, dtype=self.dtype, name="norm")(x)
         x = Dropout(self.dropout_rate, deterministic=not train)(x)
         return nn.Dense(
             self.num_classes, kernel_init=self.kernel_init, dtype=self.dtype, name="logits"

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 
 from cnnlab.errors import UserError, did_you_mean
 from cnnlab.nn.cpu_kernels.activations import gelu, silu
-from cnnlab.nn.norm import BatchNorm, GroupNorm, LayerNorm
+from cnnlab.nn.norm import BatchNorm, GroupNorm
 from cnnlab.nn.pool import avg_pool, max_pool
 
 Activation = Callable[[jax.Array], jax.Array]
@@ -87,7 +87,7 @@ def make_norm(
             dtype=dtype,
         )
     if name == "layer":
-        return partial(LayerNorm, epsilon=epsilon, dtype=dtype)
+        return partial(nn.LayerNorm, epsilon=epsilon, dtype=dtype)
     if name == "group":
         return partial(_GroupNorm, max_groups=groups, epsilon=epsilon, dtype=dtype)
     return Identity

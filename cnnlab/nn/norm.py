@@ -1,10 +1,10 @@
-"""Normalization layers of all architectures: flax's, with faster forms on CPU.
+"""Batch and group normalization of all architectures: flax's, with faster forms on CPU.
 
 There, each value is multiplied and has something added; flax's subtract the mean first. That
 difference has many readers, so XLA stores it, and yet more for the gradient (times of whole steps
 are in benchmarks/README.md). PyTorch's CPU kernels have the same form. It is as exact as flax's,
 whose variance is a difference of squares, as it is here (tests/nn/test_norm.py, with means of up to
-a hundred deviations).
+a hundred deviations). Layer norm gains nothing so; it is flax's.
 """
 
 from typing import Any
@@ -58,42 +58,6 @@ class BatchNorm(nn.BatchNorm):
                 for running, value in ((running_mean, mean), (running_var, var)):
                     running.value = self.momentum * running.value + (1 - self.momentum) * value
         return _normalized_by_channel(self, x, mean, var)
-
-
-class LayerNorm(nn.LayerNorm):
-    """`flax.linen.LayerNorm` over the last axis (Ba et al. 2016, arXiv:1607.06450).
-
-    Raises:
-      ValueError: `reduction_axes`, `feature_axes`, `axis_name`, `axis_index_groups`,
-        `use_fast_variance` or `force_float32_reductions` is not flax's default.
-    """
-
-    def __post_init__(self) -> None:
-        _refuse_other_options(
-            self, "reduction_axes", "feature_axes", "axis_name", "axis_index_groups"
-        )
-        super().__post_init__()
-
-    @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """Normalizes.
-
-        Args:
-          x: [..., channels].
-
-        Returns:
-          [..., channels] in `dtype`, or the type that flax derives from `x` and the parameters.
-        """
-        if not cpu_kernels_enabled():
-            return super().__call__(x)
-        mean, var = (value[..., None] for value in _statistics(self, x, (-1,)))
-        factor = lax.rsqrt(var + self.epsilon)
-        scale, bias = _parameters(self, x.shape[-1:])
-        # In this order all factors but the last are one number for all channels of a position; flax
-        # multiplies them with the scale first, which is an array as large as `x`.
-        y = x * factor - mean * factor
-        y = y if scale is None else y * scale
-        return _in_dtype(self, y if bias is None else y + bias, x, scale, bias)
 
 
 class GroupNorm(nn.GroupNorm):

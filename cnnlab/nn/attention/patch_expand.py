@@ -4,8 +4,6 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from cnnlab.nn.norm import LayerNorm
-
 
 class PatchExpand(nn.Module):
     """Upsamples a map: dense layer, channels rearranged into a square of positions, layer norm.
@@ -39,4 +37,4 @@ class PatchExpand(nn.Module):
         x = x.reshape(batch, height, width, self.scale, self.scale, self.features)
         x = x.transpose(0, 1, 3, 2, 4, 5)
         x = x.reshape(batch, height * self.scale, width * self.scale, self.features)
-        return LayerNorm(epsilon=self.epsilon, dtype=self.dtype, name="norm")(x)
+        return nn.LayerNorm(epsilon=self.epsilon, dtype=self.dtype, name="norm")(x)

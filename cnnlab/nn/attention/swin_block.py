@@ -9,7 +9,6 @@ import jax.numpy as jnp
 
 from cnnlab.nn.attention.transformer_mlp import TransformerMlp
 from cnnlab.nn.attention.window_attention import WindowAttention
-from cnnlab.nn.norm import LayerNorm
 
 _init = nn.initializers.truncated_normal(0.02)
 _EPSILON = 1e-5
@@ -62,7 +61,7 @@ class SwinBlock(nn.Module):
             self.mlp_ratio * x.shape[-1], kernel_init=_init, dtype=self.dtype, name="mlp"
         )
         for layer, name in ((attention, "attention_norm"), (mlp, "mlp_norm")):
-            norm = LayerNorm(_EPSILON, dtype=self.dtype, name=name)
+            norm = nn.LayerNorm(_EPSILON, dtype=self.dtype, name=name)
             y = norm(layer(x)) if self.version == 2 else layer(norm(x))
             x = x + self.drop_path()(y)
         return x
@@ -87,7 +86,7 @@ class PatchMerging(nn.Module):
         x = jnp.pad(x, ((0, 0), (0, x.shape[1] % 2), (0, x.shape[2] % 2), (0, 0)))
         corners = [x[:, row::2, column::2] for column in (0, 1) for row in (0, 1)]
         x = jnp.concatenate(corners, axis=-1)
-        norm = LayerNorm(_EPSILON, dtype=self.dtype, name="norm")
+        norm = nn.LayerNorm(_EPSILON, dtype=self.dtype, name="norm")
         reduce = partial(nn.Dense, use_bias=False, kernel_init=_init, dtype=self.dtype)
         if self.version == 2:
             return norm(reduce(2 * channels, name="reduce")(x))

@@ -9,7 +9,6 @@ import jax.numpy as jnp
 from cnnlab.nn.attention.self_attention import SelfAttention
 from cnnlab.nn.attention.transformer_mlp import TransformerMlp
 from cnnlab.nn.choices import Identity
-from cnnlab.nn.norm import LayerNorm
 
 
 class TransformerBlock(nn.Module):
@@ -40,7 +39,7 @@ class TransformerBlock(nn.Module):
         """Maps [batch, positions, c] to the same shape."""
 
         def norm(x: jax.Array, name: str) -> jax.Array:
-            return LayerNorm(self.epsilon, dtype=self.dtype, name=name)(x)
+            return nn.LayerNorm(self.epsilon, dtype=self.dtype, name=name)(x)
 
         def scaled(x: jax.Array, name: str) -> jax.Array:
             if self.layer_scale is None:

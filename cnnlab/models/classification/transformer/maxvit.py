@@ -20,7 +20,6 @@ from cnnlab.nn.attention.swin_block import SwinBlock
 from cnnlab.nn.choices import Activation, make_activation, make_norm
 from cnnlab.nn.conv import Conv
 from cnnlab.nn.conv_norm_act import ConvNormAct
-from cnnlab.nn.norm import LayerNorm
 from cnnlab.nn.pool import avg_pool
 from cnnlab.nn.squeeze_excite import SqueezeExcite
 from cnnlab.nn.stochastic_depth import drop_path
@@ -219,7 +218,7 @@ class MaxViTHead(nn.Module):
         """Maps feature maps, the last [batch, height, width, c], to logits [batch, num_classes]."""
         dense = partial(nn.Dense, kernel_init=_init, dtype=self.dtype)
         x = features[-1].mean(axis=(1, 2))
-        x = LayerNorm(1e-5, dtype=self.dtype, name="norm")(x)
+        x = nn.LayerNorm(1e-5, dtype=self.dtype, name="norm")(x)
         x = nn.tanh(dense(x.shape[-1], name="dense1")(x))
         return dense(self.num_classes, use_bias=False, name="logits")(x)
 

@@ -19,7 +19,6 @@ from cnnlab.models.heads import LinearHead
 from cnnlab.nn.choices import ACTIVATIONS
 from cnnlab.nn.conv import Conv
 from cnnlab.nn.conv_norm_act import he_init
-from cnnlab.nn.norm import LayerNorm
 from cnnlab.nn.stochastic_depth import drop_path
 
 _init = nn.initializers.truncated_normal(0.02)
@@ -59,7 +58,7 @@ class ReducedAttention(nn.Module):
                 dtype=self.dtype,
                 name="reduce",
             )(jnp.pad(x, ((0, 0), *sides, (0, 0))))
-            seen = LayerNorm(_OTHER_EPSILON, dtype=self.dtype, name="reduce_norm")(seen)
+            seen = nn.LayerNorm(_OTHER_EPSILON, dtype=self.dtype, name="reduce_norm")(seen)
 
         def split(y: jax.Array) -> jax.Array:
             return y.reshape(batch, -1, self.heads, channels // self.heads)
@@ -130,7 +129,7 @@ class MixTransformer(nn.Module):
                 dtype=self.dtype,
                 name=f"patches{stage}",
             )(x)
-            x = LayerNorm(_OTHER_EPSILON, dtype=self.dtype, name=f"patches{stage}_norm")(x)
+            x = nn.LayerNorm(_OTHER_EPSILON, dtype=self.dtype, name=f"patches{stage}_norm")(x)
             for number in range(1, size + 1):
                 drop = drop_path(self.stochastic_depth_rate * before / max(1, last), train=train)
                 attention = partial(
@@ -138,10 +137,10 @@ class MixTransformer(nn.Module):
                 )
                 for layer, name in ((attention, "attention"), (MixFfn, "mlp")):
                     block = f"stage{stage}_block{number}_{name}"
-                    y = LayerNorm(_EPSILON, dtype=self.dtype, name=f"{block}_norm")(x)
+                    y = nn.LayerNorm(_EPSILON, dtype=self.dtype, name=f"{block}_norm")(x)
                     x = x + drop()(layer(dtype=self.dtype, name=block)(y))
                 before += 1
-            x = LayerNorm(_EPSILON, dtype=self.dtype, name=f"norm{stage}")(x)
+            x = nn.LayerNorm(_EPSILON, dtype=self.dtype, name=f"norm{stage}")(x)
             maps.append(x)
         return tuple(maps)
 

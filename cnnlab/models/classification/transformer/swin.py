@@ -20,7 +20,6 @@ from cnnlab.models.classifier import Classifier
 from cnnlab.models.heads import LinearHead
 from cnnlab.nn.attention.swin_block import PatchMerging, SwinBlock
 from cnnlab.nn.conv import Conv
-from cnnlab.nn.norm import LayerNorm
 from cnnlab.nn.stochastic_depth import drop_path
 
 _init = nn.initializers.truncated_normal(0.02)
@@ -70,7 +69,7 @@ class SwinTransformer(nn.Module):
             dtype=self.dtype,
             name="patches",
         )(images)
-        x = LayerNorm(_EPSILON, dtype=self.dtype, name="patches_norm")(x)
+        x = nn.LayerNorm(_EPSILON, dtype=self.dtype, name="patches_norm")(x)
         maps, before, last = [], 0, sum(self.stage_sizes) - 1
         stages = len(self.stage_sizes)
         windows = _of_each_stage(self.window, stages)
@@ -94,7 +93,7 @@ class SwinTransformer(nn.Module):
                 )(x)
                 before += 1
             maps.append(x)
-        maps[-1] = LayerNorm(_EPSILON, dtype=self.dtype, name="norm")(x)
+        maps[-1] = nn.LayerNorm(_EPSILON, dtype=self.dtype, name="norm")(x)
         return tuple(maps)
 
 

@@ -27,7 +27,6 @@ from cnnlab.nn.attention.position_embedding import resize_embedding
 from cnnlab.nn.attention.transformer_block import TransformerBlock
 from cnnlab.nn.conv import Conv
 from cnnlab.nn.dropout import Dropout
-from cnnlab.nn.norm import LayerNorm
 
 _EPSILON = 1e-6
 _token_init = nn.initializers.normal(0.02)
@@ -131,7 +130,7 @@ class VisionTransformer(nn.Module):
             )(x)
             given += [x] * tuple(self.map_blocks).count(number + 1)
         if not self.map_blocks or self.is_initializing():  # its weights are part of every file
-            x = LayerNorm(_EPSILON, dtype=self.dtype, name="norm")(x)
+            x = nn.LayerNorm(_EPSILON, dtype=self.dtype, name="norm")(x)
         given = given or [x]
         maps = [x[:, first.shape[1] :].reshape(len(x), *grid, self.width) for x in given]
         read = range(1 + self.distilled)

@@ -19,7 +19,6 @@ from cnnlab.models.segmenter import Segmenter
 from cnnlab.nn.choices import make_activation, make_norm
 from cnnlab.nn.conv import Conv
 from cnnlab.nn.conv_norm_act import ConvNormAct
-from cnnlab.nn.norm import LayerNorm
 from cnnlab.nn.pool import adaptive_avg_pool
 from cnnlab.nn.resize import resize_bilinear
 
@@ -60,7 +59,7 @@ class UPerNetDecoder(nn.Module):
             dtype=self.dtype,
         )
         maps = [
-            LayerNorm(1e-6, dtype=self.dtype, name=f"norm{level}")(x)
+            nn.LayerNorm(1e-6, dtype=self.dtype, name=f"norm{level}")(x)
             for level, x in enumerate(pyramid(features, self.strides)[-_LEVELS:], start=1)
         ]
         *finer, x = maps

@@ -26,7 +26,6 @@ from cnnlab.models.segmenter import Segmenter
 from cnnlab.nn.attention.patch_expand import PatchExpand
 from cnnlab.nn.choices import ACTIVATIONS
 from cnnlab.nn.conv import Conv
-from cnnlab.nn.norm import LayerNorm
 
 _init = nn.initializers.xavier_uniform()
 _EPSILON = 1e-5
@@ -259,7 +258,7 @@ def _attention(heads: int, dtype: jnp.dtype) -> nn.Module:
 
 
 def _norm(dtype: jnp.dtype, name: str) -> nn.Module:
-    return LayerNorm(epsilon=_EPSILON, dtype=dtype, name=name)
+    return nn.LayerNorm(epsilon=_EPSILON, dtype=dtype, name=name)
 
 
 VARIANTS = {"missformer": {}}

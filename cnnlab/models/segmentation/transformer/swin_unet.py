@@ -27,7 +27,6 @@ from cnnlab.models.segmenter import Segmenter
 from cnnlab.nn.attention.patch_expand import PatchExpand
 from cnnlab.nn.attention.swin_block import PatchMerging, SwinBlock
 from cnnlab.nn.conv import Conv
-from cnnlab.nn.norm import LayerNorm
 from cnnlab.nn.stochastic_depth import drop_path
 
 _init = nn.initializers.truncated_normal(0.02)
@@ -137,7 +136,7 @@ class SwinDecoder(SwinLevels):
 
 
 def _norm(dtype: jnp.dtype, name: str) -> nn.Module:
-    return LayerNorm(epsilon=_EPSILON, dtype=dtype, name=name)
+    return nn.LayerNorm(epsilon=_EPSILON, dtype=dtype, name=name)
 
 
 def _dense(features: int, dtype: jnp.dtype, name: str, use_bias: bool = True) -> nn.Module:

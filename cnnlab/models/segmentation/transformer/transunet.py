@@ -30,7 +30,7 @@ from cnnlab.nn.conv import Conv
 from cnnlab.nn.conv_norm_act import ConvNormAct, he_init
 from cnnlab.nn.double_conv import DoubleConv
 from cnnlab.nn.dropout import Dropout
-from cnnlab.nn.norm import GroupNorm, LayerNorm
+from cnnlab.nn.norm import GroupNorm
 from cnnlab.nn.pool import max_pool
 from cnnlab.nn.resize import resize_bilinear
 from cnnlab.nn.std_conv import StdConv
@@ -84,7 +84,7 @@ class TransformerBlock(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps tokens [batch, tokens, c] to the same shape."""
-        norm = partial(LayerNorm, epsilon=_EPSILON, dtype=self.dtype)
+        norm = partial(nn.LayerNorm, epsilon=_EPSILON, dtype=self.dtype)
         attention = nn.MultiHeadDotProductAttention(
             self.heads,
             kernel_init=nn.initializers.xavier_uniform(),
@@ -162,7 +162,7 @@ class HybridEncoder(nn.Module):
             tokens = TransformerBlock(
                 self.heads, self.mlp_width, dropout, self.dtype, name=f"block{number}"
             )(tokens)
-        tokens = LayerNorm(epsilon=_EPSILON, dtype=self.dtype, name="norm")(tokens)
+        tokens = nn.LayerNorm(epsilon=_EPSILON, dtype=self.dtype, name="norm")(tokens)
         return tokens.reshape(x.shape)
 
 

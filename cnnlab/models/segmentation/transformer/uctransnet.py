@@ -32,7 +32,6 @@ from cnnlab.nn.conv import Conv
 from cnnlab.nn.conv_norm_act import ConvNormAct
 from cnnlab.nn.double_conv import DoubleConv
 from cnnlab.nn.dropout import Dropout
-from cnnlab.nn.norm import LayerNorm
 from cnnlab.nn.pool import max_pool
 from cnnlab.nn.resize import resize_nearest
 
@@ -141,7 +140,7 @@ class CrossFusionBlock(nn.Module):
     @nn.compact
     def __call__(self, levels: Sequence[jax.Array]) -> list[jax.Array]:
         """Maps each level's [batch, positions, c] to the same shape."""
-        norm = partial(LayerNorm, epsilon=_EPSILON, dtype=self.dtype)
+        norm = partial(nn.LayerNorm, epsilon=_EPSILON, dtype=self.dtype)
         normed = [norm(name=f"attention_norm{n}")(x) for n, x in enumerate(levels, start=1)]
         joined = norm(name="attention_norm")(jnp.concatenate(levels, axis=-1))
         attention = ChannelAttention(self.heads, self.dropout, self.dtype, name="attention")
@@ -200,7 +199,7 @@ class ChannelTransformer(nn.Module):
             levels = block(levels)
         results = []
         for number, (x, skip) in enumerate(zip(levels, skips, strict=True), start=1):
-            x = LayerNorm(epsilon=_EPSILON, dtype=self.dtype, name=f"norm{number}")(x)
+            x = nn.LayerNorm(epsilon=_EPSILON, dtype=self.dtype, name=f"norm{number}")(x)
             x = x.reshape(x.shape[0], *grid, -1)
             # The 1x1 convolution commutes with the enlargement, and so costs less before it; batch
             # norm then sees each patch once, which only an uneven enlargement can tell.

@@ -25,7 +25,6 @@ from cnnlab.models.segmenter import Segmenter
 from cnnlab.nn.choices import ACTIVATIONS, make_activation, make_norm
 from cnnlab.nn.conv import Conv
 from cnnlab.nn.conv_norm_act import ConvNormAct, he_init
-from cnnlab.nn.norm import LayerNorm
 from cnnlab.nn.pool import max_pool
 from cnnlab.nn.resize import resize_bilinear
 
@@ -70,7 +69,7 @@ class ShiftedMlpBlock(nn.Module):
         def dense(name: str) -> nn.Module:
             return nn.Dense(channels, kernel_init=_dense_init, dtype=self.dtype, name=name)
 
-        y = LayerNorm(epsilon=_EPSILON, dtype=self.dtype, name="norm")(x)
+        y = nn.LayerNorm(epsilon=_EPSILON, dtype=self.dtype, name="norm")(x)
         y = dense("dense1")(shift_groups(y, 1))
         y = Conv(
             channels,
@@ -135,7 +134,7 @@ class UNeXtEncoder(nn.Module):
         return tuple(maps)
 
     def _norm(self, name: str) -> nn.Module:
-        return LayerNorm(epsilon=_EPSILON, dtype=self.dtype, name=name)
+        return nn.LayerNorm(epsilon=_EPSILON, dtype=self.dtype, name=name)
 
 
 class UNeXtDecoder(nn.Module):
@@ -172,7 +171,7 @@ class UNeXtDecoder(nn.Module):
             x = activation(resize_bilinear(x, skip.shape[1:3])) + skip
             if level >= 3:
                 x = ShiftedMlpBlock(self.dtype, name=f"level{level}_block")(x)
-                x = LayerNorm(epsilon=_EPSILON, dtype=self.dtype, name=f"level{level}_norm")(x)
+                x = nn.LayerNorm(epsilon=_EPSILON, dtype=self.dtype, name=f"level{level}_norm")(x)
         x = Conv(x.shape[-1], (3, 3), kernel_init=he_init, dtype=self.dtype, name="last")(x)
         x = activation(resize_bilinear(x, images.shape[1:3]))
         return Conv(self.num_classes, (1, 1), dtype=self.dtype, name="logits")(x)

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from cnnlab.nn.cpu_kernels.shifts import cuts, offsets
+from cnnlab.nn.cpu_kernels.shifts import cuts, offsets, phases
 
 
 def depthwise_conv(
@@ -102,29 +102,16 @@ def _sum_of_phases(x: jax.Array, kernel: jax.Array, strides: tuple[int, int]) ->
 
     Its transpose interleaves the phases of the gradient.
     """
-    outputs = [
+    height, width = (
         (extent - taps) // stride + 1
         for extent, taps, stride in zip(x.shape[1:3], kernel.shape, strides, strict=False)
-    ]
-    reached = [
-        output + (taps - 1) // stride
-        for output, taps, stride in zip(outputs, kernel.shape, strides, strict=False)
-    ]
-    beyond = [
-        pixels * stride - extent
-        for pixels, stride, extent in zip(reached, strides, x.shape[1:3], strict=True)
-    ]
-    x = lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), *((0, n, 0) for n in beyond), (0, 0, 0)))
-    batch, channels = x.shape[0], x.shape[-1]
-    x = x.reshape(batch, reached[0], strides[0], reached[1], strides[1], channels)
+    )
     total = 0
-    for top, rows in enumerate(lax.split(x, (1,) * strides[0], axis=2)):
-        for left, phase in enumerate(lax.split(rows, (1,) * strides[1], axis=4)):
+    for top, row in enumerate(phases(x, strides)):
+        for left, pixels in enumerate(row):
             weights = kernel[top :: strides[0], left :: strides[1]]
             if weights.size:
-                pixels = phase.reshape(batch, *reached, channels)
-                sums = _cropped_sum(pixels, weights, (1, 1))
-                total += sums[:, : outputs[0], : outputs[1]]
+                total += _cropped_sum(pixels, weights, (1, 1))[:, :height, :width]
     return total
 
 

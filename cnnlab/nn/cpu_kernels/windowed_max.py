@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from cnnlab.nn.cpu_kernels.shifts import cuts, offsets
+from cnnlab.nn.cpu_kernels.shifts import cuts, offsets, phases
 
 # Each value of a window adds to what XLA has to compile.
 _MOST_VALUES = 25
@@ -65,11 +65,11 @@ def _max_jvp(
     ((x,), (x_dot,)) = primals, tangents
     chosen = _first_largest(cuts(x, window, strides))
     height, width = chosen.shape[1:3]
-    phases = _phases(x_dot, strides)
+    by_phase = phases(x_dot, strides)
     # The maps of phases are padded, not cut, and their sum is cropped: transposed, the cotangent is
     # padded once and then cut.
     spans = [(taps - 1) // stride for taps, stride in zip(window, strides, strict=True)]
-    missing = [a - b for a, b in zip(phases[0][0].shape[1:3], chosen.shape[1:3], strict=True)]
+    missing = [a - b for a, b in zip(by_phase[0][0].shape[1:3], chosen.shape[1:3], strict=True)]
     nowhere = [(0, 0, 0), *((s, m, 0) for s, m in zip(spans, missing, strict=True)), (0, 0, 0)]
     chosen = lax.pad(chosen, jnp.int8(-1), nowhere)
     zero = jnp.zeros((), x.dtype)
@@ -77,7 +77,7 @@ def _max_jvp(
     for number, (i, j) in enumerate(offsets(window)):
         down, right = i // strides[0], j // strides[1]
         moved = lax.pad(
-            phases[i % strides[0]][j % strides[1]],
+            by_phase[i % strides[0]][j % strides[1]],
             zero,
             ((0, 0, 0), (spans[0] - down, down, 0), (spans[1] - right, right, 0), (0, 0, 0)),
         )
@@ -93,21 +93,3 @@ def _first_largest(values: Sequence[jax.Array]) -> jax.Array:
         chosen = jnp.where(value > largest, jnp.int8(number), chosen)
         largest = jnp.maximum(value, largest)
     return chosen
-
-
-def _phases(x: jax.Array, strides: tuple[int, int]) -> list[list[jax.Array]]:
-    """The maps [batch, rows, columns, channels] of each row and column within a stride."""
-    batch, height, width, channels = x.shape
-    zero = jnp.zeros((), x.dtype)
-    edges = ((0, -height % strides[0], 0), (0, -width % strides[1], 0))
-    x = lax.pad(x, zero, ((0, 0, 0), *edges, (0, 0, 0)))
-    rows, columns = x.shape[1] // strides[0], x.shape[2] // strides[1]
-    x = x.reshape(batch, rows, strides[0], columns, strides[1], channels)
-    # Not slices, which are transposed into sums of padded maps: a split becomes a concatenation.
-    return [
-        [
-            part.reshape(batch, rows, columns, channels)
-            for part in lax.split(line, (1,) * strides[1], axis=4)
-        ]
-        for line in lax.split(x, (1,) * strides[0], axis=2)
-    ]
